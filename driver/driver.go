@@ -1,0 +1,115 @@
+// Package driver is the contract between sbid and the scanners it drives. A
+// vendor reads this package, writes one folder beside it and runs the suite of
+// package drivertest. It imports the standard library only.
+package driver
+
+import (
+	"context"
+	"errors"
+	"image"
+	"iter"
+)
+
+// A Driver finds and opens one family of scanners. It is safe for concurrent
+// use.
+type Driver interface {
+	// ID names the family in configuration and logs: lower case, no blanks.
+	ID() string
+	// Probe lists what is plugged in now. Finding nothing is not an error.
+	Probe(ctx context.Context) ([]Info, error)
+	// Open takes hold of the scanner at addr, an Info.Addr of Probe. It fails
+	// with ErrRemoved when nothing is there any more.
+	Open(ctx context.Context, addr string) (Scanner, error)
+}
+
+// A Watcher is a Driver that notices plugging by itself. Drivers without it
+// are polled.
+type Watcher interface {
+	// Watch calls changed after every arrival and removal until ctx ends, and
+	// returns when it will call no more.
+	Watch(ctx context.Context, changed func())
+}
+
+// A Scanner is one open scanner, used by one goroutine at a time: package
+// capture sees to that, so a driver needs no locks.
+type Scanner interface {
+	// Frames yields what the scanner sees, for as long as the consumer wants
+	// frames and ctx lasts. If it ends by itself, the last value carries the
+	// error that says why; when ctx ends it may just stop. It returns within a
+	// second of the end of ctx, and a later call starts afresh. A frame belongs
+	// to the consumer: the driver never writes to its pixels again.
+	Frames(ctx context.Context, want Target) iter.Seq2[Frame, error]
+	// Close gives the scanner back. It is called once.
+	Close() error
+}
+
+// Info describes a scanner that is plugged in.
+type Info struct {
+	Addr     string // where it is: unique within its driver, stable while plugged in
+	Serial   string // the maker's serial number, "" if the scanner does not tell
+	Make     string // the maker's name
+	Model    string // the maker's name for this type
+	Firmware string // version of the scanner's own software, "" if unknown
+
+	Modality Modality
+	Sensors  []Sensor // what one capture can cover, in ascending order
+
+	// Technology is the capture device technology code of the record that
+	// this modality is kept in: ISO/IEC 19794-4, -5 or -6 (2011). 0 is unknown.
+	Technology byte
+}
+
+// A Target says what a capture is after.
+type Target struct {
+	Sensor    Sensor
+	Positions []Position // at least one; what the person does not have is left out
+	// Exceptions are the positions the person does not have. With Face among
+	// Positions they make the capture an exception photo: one face in the frame
+	// and both hands beside it (MOSIP biometric image specification).
+	Exceptions []Position
+}
+
+// A Frame is one image from a scanner. Either Image or Parts is set.
+type Frame struct {
+	// Image is all that the platen or the lens saw: *image.Gray with 0 for black
+	// (ridges, pupils) for fingers and irises, *image.RGBA without transparency
+	// for faces. Rows run from the top of the scene; a camera is not mirrored.
+	Image image.Image
+	// Parts replaces Image for scanners that cut the scene themselves.
+	Parts []Part
+	// DPI is the sampling rate of fingerprint pixels in pixels per inch.
+	DPI int
+}
+
+// A Part is what a scanner that cuts by itself found at one position.
+type Part struct {
+	Position Position
+	Image    image.Image // as Frame.Image
+}
+
+// What a scanner can fail with that means something above the driver. Drivers
+// wrap them with what was tried: fmt.Errorf("read endpoint 0x82: %w", ErrRemoved).
+var (
+	// ErrRemoved: the scanner was unplugged, or never was there.
+	ErrRemoved = errors.New("scanner unplugged")
+	// ErrNotReady: the scanner is there and may work later (warming up, held by
+	// another program, resetting).
+	ErrNotReady = errors.New("scanner not ready")
+	// ErrTampered: the scanner reports that it was opened or altered.
+	ErrTampered = errors.New("scanner reports tampering")
+)
+
+// A Registry holds the drivers of a program by their ID.
+type Registry map[string]Driver
+
+// NewRegistry panics if two drivers share an ID, which is a bug in the program.
+func NewRegistry(drivers ...Driver) Registry {
+	r := Registry{}
+	for _, d := range drivers {
+		if r[d.ID()] != nil {
+			panic("driver: two drivers called " + d.ID())
+		}
+		r[d.ID()] = d
+	}
+	return r
+}
