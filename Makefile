@@ -1,0 +1,48 @@
+# make run    build sbisim and start it in the foreground
+# make test   run every test, with the race detector
+# make help   list the rest
+
+STATE     ?= state
+ARGS      ?=
+FUZZTIME  ?= 20s
+GOFLAGS_BUILD := -trimpath -buildvcs=auto
+
+.PHONY: help build run test bench lint fuzz clean setup-build setup-test
+.DEFAULT_GOAL := build
+
+help:
+	@echo 'make build   bin/sbid and bin/sbisim'
+	@echo 'make run     build, then start sbisim; STATE=dir (default: state), ARGS="more flags"'
+	@echo 'make test    every test, with the race detector'
+	@echo 'make bench   every benchmark'
+	@echo 'make lint    gofmt, go vet (Linux and Windows), golangci-lint'
+	@echo 'make fuzz    every fuzz target for FUZZTIME (default: 20s)'
+	@echo 'make clean   remove bin/ and state/'
+
+build: setup-build
+	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/sbid ./cmd/sbisim
+
+run: build
+	@exec bin/sbisim --state-dir $(STATE) $(ARGS)
+
+test: setup-test
+	go test -race -shuffle=on -timeout=20m ./...
+
+bench: setup-build
+	.ci/bench
+
+lint: setup-build
+	.ci/lint
+
+fuzz: setup-test
+	.ci/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin state
+
+# Debian packages that are missing are installed; nothing happens when all are there.
+setup-build:
+	@.ci/setup build
+
+setup-test:
+	@.ci/setup build test
