@@ -208,23 +208,18 @@ func TestScan(t *testing.T) {
 		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 			_, port, _ := net.SplitHostPort(addr)
 			client, server := net.Pipe()
-			context.AfterFunc(ctx, func() { server.Close() })
+			say := func(answer string) {
+				defer server.Close()
+				server.Read(make([]byte, 4096))
+				io.WriteString(server, answer)
+			}
 			switch port {
 			case "4503":
-				go func() {
-					b := make([]byte, 4096)
-					server.Read(b)
-					io.WriteString(server, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"+`[{"deviceId":"1","deviceStatus":"Ready"}]`)
-					server.Close()
-				}()
+				go say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + `[{"deviceId":"1","deviceStatus":"Ready"}]`)
 			case "4507": // takes the connection, says nothing
+				go io.Copy(io.Discard, server)
 			case "4509":
-				go func() {
-					b := make([]byte, 4096)
-					server.Read(b)
-					io.WriteString(server, "220 mail.example ESMTP\r\n")
-					server.Close()
-				}()
+				go say("220 mail.example ESMTP\r\n")
 			default:
 				server.Close()
 				return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
