@@ -1,0 +1,190 @@
+package segment
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A piece is one connected part of the fingers in a frame: the cells of one
+// label, and the box around them in cells, right and bottom excluded.
+type piece struct {
+	label                    int32
+	cells                    int
+	left, right, top, bottom int
+}
+
+func (p *piece) width() int { return p.right - p.left }
+
+func (p *piece) add(x, y int) {
+	if p.cells == 0 {
+		p.left, p.right, p.top, p.bottom = x, x+1, y, y+1
+	}
+	p.cells++
+	p.left, p.right = min(p.left, x), max(p.right, x+1)
+	p.top, p.bottom = min(p.top, y), max(p.bottom, y+1)
+}
+
+// Limits of what can be a finger, in blocks.
+const (
+	minCells      = 100 // 16 mm²
+	phalanxGap    = 6   // longest crease between two phalanges of a finger
+	widestFinger  = 54
+	widestThumb   = 60
+	suspectWidth  = 44 // a piece this wide is two fingers if a finger is missing
+	narrowestHalf = 18 // of a piece that is cut in two
+	seamRows      = 60 // the length below the shorter tip in which two fingers touch
+)
+
+// pieces labels the 4-connected parts of f, joins the phalanges of each finger
+// and returns what is left, from the highest tip to the lowest.
+func (f *frame) pieces() []piece {
+	var found []piece
+	var stack []int
+	for start, l := range f.label {
+		if l != -1 {
+			continue
+		}
+		p := piece{label: int32(len(found) + 1)}
+		stack = append(stack[:0], start)
+		f.label[start] = p.label
+		for len(stack) > 0 {
+			i := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			x, y := i%f.w, i/f.w
+			p.add(x, y)
+			for _, n := range [4]struct {
+				ok bool
+				at int
+			}{{x > 0, i - 1}, {x < f.w-1, i + 1}, {y > 0, i - f.w}, {y < f.h-1, i + f.w}} {
+				if n.ok && f.label[n.at] == -1 {
+					f.label[n.at] = p.label
+					stack = append(stack, n.at)
+				}
+			}
+		}
+		found = append(found, p)
+	}
+	found = slices.DeleteFunc(found, func(p piece) bool { return p.cells < minCells/2 })
+	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
+	return f.joinPhalanges(found)
+}
+
+// joinPhalanges makes one piece of each finger: what lies just below a tip
+// belongs to it, what lies farther below is the palm.
+func (f *frame) joinPhalanges(found []piece) []piece {
+	var fingers []piece
+next:
+	for _, p := range found {
+		centre := (p.left + p.right) / 2
+		for k := range fingers {
+			up := &fingers[k]
+			if centre < up.left || centre >= up.right {
+				continue
+			}
+			if p.top-up.bottom <= phalanxGap && 5*p.width() <= 7*up.width() {
+				f.relabel(p, p.left, up.label)
+				up.cells += p.cells
+				up.left, up.right = min(up.left, p.left), max(up.right, p.right)
+				up.bottom = max(up.bottom, p.bottom)
+			}
+			continue next
+		}
+		fingers = append(fingers, p)
+	}
+	return slices.DeleteFunc(fingers, func(p piece) bool { return p.cells < minCells })
+}
+
+// relabel gives the cells of p from column x on to the piece of that label.
+func (f *frame) relabel(p piece, x int, label int32) {
+	for j := p.top; j < p.bottom; j++ {
+		row := f.label[j*f.w : (j+1)*f.w]
+		for i := x; i < p.right; i++ {
+			if row[i] == p.label {
+				row[i] = label
+			}
+		}
+	}
+}
+
+// outline returns the piece of the cells that now carry p's label.
+func (f *frame) outline(p piece) piece {
+	q := piece{label: p.label}
+	for j := p.top; j < p.bottom; j++ {
+		for i := p.left; i < p.right; i++ {
+			if f.label[j*f.w+i] == p.label {
+				q.add(i, j)
+			}
+		}
+	}
+	return q
+}
+
+// partTouching cuts pieces that are too wide to be one finger until want
+// fingers are found or none is too wide. It also says whether any was.
+func (f *frame) partTouching(pieces []piece, want, widest int) (parted []piece, touching bool) {
+	for {
+		k := 0
+		for i := range pieces {
+			if pieces[i].width() > pieces[k].width() {
+				k = i
+			}
+		}
+		if len(pieces) == 0 || !(pieces[k].width() > widest ||
+			pieces[k].width() > suspectWidth && len(pieces) < want) {
+			return pieces, touching
+		}
+		p := pieces[k]
+		x, ok := f.seam(p)
+		if !ok {
+			return pieces, touching
+		}
+		touching = true
+		right := p
+		for _, q := range pieces {
+			right.label = max(right.label, q.label)
+		}
+		right.label++
+		f.relabel(p, x, right.label)
+		a, b := f.outline(p), f.outline(right)
+		pieces = slices.Delete(pieces, k, k+1)
+		for _, q := range []piece{a, b} {
+			if q.cells >= minCells {
+				pieces = append(pieces, q)
+			}
+		}
+	}
+}
+
+// seam returns the column at which to cut p in two: the one with the most
+// platen in the rows below the lower of the two tips beside it. Below that tip
+// both fingers are present, so that platen can only be the notch between them.
+func (f *frame) seam(p piece) (x int, ok bool) {
+	w := p.width()
+	if w < 2*narrowestHalf {
+		return 0, false
+	}
+	tops := make([]int, w)
+	for i := range tops {
+		tops[i] = p.bottom
+		for j := p.top; j < p.bottom; j++ {
+			if f.label[j*f.w+p.left+i] == p.label {
+				tops[i] = j
+				break
+			}
+		}
+	}
+	most := -1
+	for i := narrowestHalf; i <= w-narrowestHalf; i++ {
+		lower := max(slices.Min(tops[:i]), slices.Min(tops[i:]))
+		platen := 0
+		for j := lower; j < min(lower+seamRows, p.bottom); j++ {
+			if f.label[j*f.w+p.left+i] != p.label {
+				platen++
+			}
+		}
+		if platen > most {
+			most, x = platen, p.left+i
+		}
+	}
+	return x, true
+}
