@@ -42,11 +42,7 @@ func (v *Verified) Covers(inner *Verified) bool {
 // alone, a key of at least 2048 bits, x5c as an array of standard base64. It
 // returns ErrMalformed, ErrWeakKey or ErrSignature.
 func Verify(token string) (*Verified, error) {
-	header, rest, _ := strings.Cut(token, ".")
-	body, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
-		return nil, fmt.Errorf("%w: not three parts with dots between", ErrMalformed)
-	}
+	header, _, _ := strings.Cut(token, ".")
 	chain, err := parseHeader(header)
 	if err != nil {
 		return nil, err
@@ -55,19 +51,33 @@ func Verify(token string) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	sig, err := decodeSegment("signature", signature)
+	payload, err := verifyWith(public, token)
 	if err != nil {
-		return nil, err
-	}
-	payload, err := decodeSegment("payload", body)
-	if err != nil {
-		return nil, err
-	}
-	signed := sha256.Sum256([]byte(token[:len(header)+1+len(body)]))
-	if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, signed[:], sig); err != nil {
-		return nil, fmt.Errorf("%w with the key of %s", ErrSignature, title(chain[0]))
+		return nil, fmt.Errorf("%w (key of %s)", err, title(chain[0]))
 	}
 	return &Verified{Payload: payload, Chain: chain}, nil
+}
+
+// verifyWith returns the payload of a token that was signed by a given key. It
+// does not look at the header.
+func verifyWith(public *rsa.PublicKey, token string) ([]byte, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%w: not three parts with dots between", ErrMalformed)
+	}
+	payload, err := decodeSegment("payload", parts[1])
+	if err != nil {
+		return nil, err
+	}
+	signature, err := decodeSegment("signature", parts[2])
+	if err != nil {
+		return nil, err
+	}
+	signed := sha256.Sum256([]byte(token[:len(parts[0])+1+len(parts[1])]))
+	if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, signed[:], signature); err != nil {
+		return nil, ErrSignature
+	}
+	return payload, nil
 }
 
 // parseHeader returns the certificates of an encoded protected header whose
