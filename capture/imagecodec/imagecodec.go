@@ -28,7 +28,7 @@ type Info struct {
 	Height     int    // pixels
 	Components int    // 1 for grey, 3 for colour
 	Reversible bool   // the codec loses nothing: JP2 with the 5/3 wavelet, PNG, PGM
-	DPI        int    // pixels per inch, 0 if the file does not say
+	DPI        int    // pixels per inch, 0 if unknown; only JP2 and WSQ are asked
 	BytesIn    int    // length of the file
 }
 
