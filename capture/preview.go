@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sbid/capture/iso19794"
 	"sbid/driver"
@@ -37,6 +38,7 @@ func (s *Scanner) Preview(ctx context.Context, target driver.Target, show func(V
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
+		s.lastUse = time.Now()
 		if s.preview == p {
 			s.preview = nil
 		}

@@ -45,6 +45,7 @@ type Scanner struct {
 	present   bool
 	capturing bool
 	preview   *preview
+	lastUse   time.Time
 }
 
 // NewScanner returns the scanner that a driver's Probe described.
@@ -75,6 +76,13 @@ func (s *Scanner) State() State {
 		return InUse
 	}
 	return Idle
+}
+
+// LastUse returns when the last capture or preview ended; zero before that.
+func (s *Scanner) LastUse() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastUse
 }
 
 // SetPresent records that the scanner was plugged in or out.
@@ -211,6 +219,7 @@ func (s *Scanner) begin(sensor driver.Sensor) error {
 func (s *Scanner) end() {
 	s.mu.Lock()
 	s.capturing = false
+	s.lastUse = time.Now()
 	s.mu.Unlock()
 }
 

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sbid/attest/developer"
+	"sbid/capture"
+	"sbid/capture/imagecodec"
+	"sbid/cmd/internal/daemon"
+	"sbid/driver"
+	"sbid/sbi"
+	"sbid/simulator"
+)
+
+// roles says which device each virtual scanner is. Registration devices say L0
+// and sign their digital ID themselves; auth devices say L1 and have it signed
+// by the FTM key, which is what the clients of either expect.
+var roles = map[string]struct {
+	name    string // of the device and its key
+	id      string // deviceId
+	purpose sbi.Purpose
+	subType string
+}{
+	"slap":        {"registration-finger", "1", sbi.Registration, "Slap"},
+	"iris-double": {"registration-iris", "2", sbi.Registration, "Double"},
+	"camera":      {"registration-face", "3", sbi.Registration, "Full face"},
+	"finger":      {"auth-finger", "4", sbi.Auth, "Single"},
+	"iris":        {"auth-iris", "5", sbi.Auth, "Single"},
+	"camera-auth": {"auth-face", "6", sbi.Auth, "Full face"},
+}
+
+// simulate composes scanners, keys and endpoints, and serves until ctx ends.
+func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
+	log := f.Logger(stderr)
+	pictures, err := loadFrames(f.Frames)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.name)
+	}
+	set, err := developer.Open(f.StateDir, f.Organisation, names, time.Now())
+	if err != nil {
+		return fmt.Errorf("open state directory: %w", err)
+	}
+	defer set.Close()
+	sim := simulator.New(simulator.Config{
+		Seed:     f.Seed,
+		SerialOf: func(addr string) string { return serial(set.MachineID(), addr) },
+		Images:   pictures,
+	})
+	infos, err := sim.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	var devices []daemon.Device
+	for _, info := range infos {
+		devices = append(devices, device(set, f.Organisation, sim, info))
+	}
+	control := &control{sim: sim, set: set, log: log}
+	d, err := f.New(ctx, devices, true, control.handlers(), log, stdout)
+	if err != nil {
+		return err
+	}
+	control.daemon = d
+	log.Info("virtual scanners, developer keys: not for enrolment", "state", f.StateDir, "seed", f.Seed)
+	if terminal(stderr) {
+		fmt.Fprint(stderr, welcome)
+	}
+	return d.Run(ctx, driver.NewRegistry(sim))
+}
+
+const welcome = `
+Try in a second terminal:
+  bin/sbid devices
+  bin/sbid capture --type Finger --sub-id 1 --out /tmp/slap
+  bin/sbid verify /tmp/slap
+Ctrl-C ends this service.
+
+`
+
+func device(set *developer.Set, organisation string, sim *simulator.Simulator, info driver.Info) daemon.Device {
+	role := roles[info.Addr]
+	d := &sbi.Device{
+		ID: role.id, Scanner: capture.NewScanner(sim, info), SubType: role.subType,
+		Level: "L0", Serial: info.Serial, Purpose: role.purpose,
+		Provider: organisation, ProviderID: "SBID.DEVELOPER", Encryption: set.Encryption(),
+	}
+	if role.purpose == sbi.Auth {
+		d.Level = "L1"
+	}
+	return daemon.Device{Device: d, Keys: keysOf(set, d, role.name)}
+}
+
+// serial makes a serial number that belongs to a state directory and a scanner:
+// 16 letters and digits.
+func serial(machine, addr string) string {
+	sum := sha256.Sum256([]byte(machine + " " + addr))
+	return "SBID" + strings.ToUpper(hex.EncodeToString(sum[:6]))
+}
+
+// keysOf returns what a device signs with, by its level.
+func keysOf(set *developer.Set, d *sbi.Device, name string) *sbi.Keys {
+	identity := set.Device(name)
+	if d.Level == "L1" {
+		return &sbi.Keys{Device: identity, DigitalID: set.FTM()}
+	}
+	return &sbi.Keys{Device: identity, DigitalID: identity}
+}
+
+// loadFrames reads the pictures of a folder, by their names without the ending.
+// Without a folder there are none.
+func loadFrames(dir string) (map[string]image.Image, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read pictures: %w", err)
+	}
+	pictures := map[string]image.Image{}
+	for _, entry := range entries {
+		name := entry.Name()
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".pgm", ".ppm", ".png", ".jpg", ".jpeg":
+		default:
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("read pictures: %w", err)
+		}
+		img, _, err := imagecodec.Decode(data)
+		if err != nil {
+			return nil, fmt.Errorf("picture %s: %w", filepath.Join(dir, name), err)
+		}
+		pictures[strings.TrimSuffix(name, filepath.Ext(name))] = img
+	}
+	if len(pictures) == 0 {
+		return nil, fmt.Errorf("no pictures in %s: name them like left-index.pgm, left-iris.png, face.jpg, left-slap.png", dir)
+	}
+	return pictures, nil
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,192 @@
+package sbi
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sbid/attest"
+	"sbid/capture"
+	"sbid/driver"
+)
+
+// A Status is what a device is said to be doing: one of four fixed texts.
+type Status string
+
+const (
+	StatusReady         Status = "Ready"
+	StatusBusy          Status = "Busy"
+	StatusNotReady      Status = "Not Ready"
+	StatusNotRegistered Status = "Not Registered"
+)
+
+// staleAfter is how old a digital ID may grow. Clients refuse one that is more
+// than five minutes off their clock.
+const staleAfter = 4 * time.Minute
+
+// Keys are what a registered device signs with.
+type Keys struct {
+	Device    *attest.Identity // what it captured and what it says about itself
+	DigitalID *attest.Identity // who it is: the same at level L0, the FTM key at L1
+}
+
+// A Device is a scanner in one role.
+type Device struct {
+	ID         string // deviceId: stable, unique on this machine
+	Scanner    *capture.Scanner
+	SubType    string // deviceSubType: Slap, Single, Double, Full face ...
+	Level      string // certification: L0 or L1
+	Serial     string // at least 12 letters and digits; also the deviceCode
+	Provider   string // deviceProvider
+	ProviderID string // deviceProviderId
+	Purpose    Purpose
+	// Encryption is the certificate that auth captures are encrypted to; nil
+	// answers with error 108.
+	Encryption *x509.Certificate
+
+	mu           sync.Mutex // serialises signing
+	keys         atomic.Pointer[Keys]
+	introduction atomic.Pointer[introduction]
+	override     atomic.Pointer[Status]
+}
+
+// An introduction is all that a device says about itself, ready to send, so
+// that no probe ever waits for a signature.
+type introduction struct {
+	issued    time.Time
+	keys      *Keys
+	plainID   string            // digital ID, base64url, unsigned: for discovery
+	digitalID string            // the signed digital ID
+	info      map[Status]string // deviceInfo for each status
+}
+
+// SetKeys registers the device, changes its keys, or with nil takes its
+// registration away. What it says about itself is signed anew before SetKeys
+// returns; with an error the device keeps the keys it had.
+func (s *Server) SetKeys(d *Device, keys *Keys) error {
+	old := d.keys.Swap(keys)
+	if err := s.introduce(d); err != nil {
+		d.keys.Store(old)
+		return err
+	}
+	return nil
+}
+
+// SetStatus makes the device claim a status, whatever its scanner does, until
+// it is called with "". Simulators need it.
+func (d *Device) SetStatus(status Status) {
+	if status == "" {
+		d.override.Store(nil)
+		return
+	}
+	d.override.Store(&status)
+}
+
+// state returns the device's status with the code that goes with it, from
+// memory. The introduction is nil until the first one is signed.
+func (d *Device) state() (Status, Code, *introduction) {
+	intro := d.introduction.Load()
+	if o := d.override.Load(); o != nil {
+		code := map[Status]Code{StatusBusy: Busy, StatusNotReady: NotReady, StatusNotRegistered: NotRegistered}[*o]
+		return *o, code, intro
+	}
+	keys := d.keys.Load()
+	switch {
+	case keys == nil:
+		return StatusNotRegistered, NotRegistered, intro
+	case time.Now().After(keys.Device.Certificate().NotAfter), time.Now().After(keys.DigitalID.Certificate().NotAfter):
+		return StatusNotReady, KeyExpired, intro
+	case d.Scanner.State() == capture.Absent, intro == nil, intro.keys != keys, time.Since(intro.issued) > staleAfter:
+		return StatusNotReady, NotReady, intro
+	case d.Scanner.State() == capture.InUse:
+		return StatusBusy, Busy, intro
+	}
+	return StatusReady, Success, intro
+}
+
+// digitalID is who a device is. The members are all that clients allow.
+type digitalID struct {
+	Serial     string `json:"serialNo"`
+	Make       string `json:"make"`
+	Model      string `json:"model"`
+	Type       string `json:"type"`
+	SubType    string `json:"deviceSubType"`
+	Provider   string `json:"deviceProvider"`
+	ProviderID string `json:"deviceProviderId"`
+	DateTime   string `json:"dateTime"`
+}
+
+// deviceInfo is the payload of an answer to MOSIPDINFO.
+type deviceInfo struct {
+	DeviceID       string   `json:"deviceId"`
+	DeviceStatus   Status   `json:"deviceStatus"`
+	Firmware       string   `json:"firmware"`
+	Certification  string   `json:"certification"`
+	ServiceVersion string   `json:"serviceVersion"`
+	DeviceSubID    []string `json:"deviceSubId"`
+	CallbackID     string   `json:"callbackId"`
+	DigitalID      string   `json:"digitalId"`
+	DeviceCode     string   `json:"deviceCode"`
+	Env            string   `json:"env"`
+	Purpose        Purpose  `json:"purpose"`
+	SpecVersion    []string `json:"specVersion"`
+}
+
+// introduce signs what the device says about itself, for every status it may
+// come to have.
+func (s *Server) introduce(d *Device) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keys, scanner := d.keys.Load(), d.Scanner.Info()
+	id := asciiJSON(digitalID{
+		Serial: d.Serial, Make: scanner.Make, Model: scanner.Model,
+		Type: scanner.Modality.String(), SubType: d.SubType,
+		Provider: d.Provider, ProviderID: d.ProviderID, DateTime: stamp(time.Now()),
+	})
+	intro := &introduction{issued: time.Now(), keys: keys, plainID: base64.RawURLEncoding.EncodeToString(id), info: map[Status]string{}}
+	payload := deviceInfo{
+		DeviceID: d.ID, Firmware: scanner.Firmware, Certification: d.Level,
+		ServiceVersion: s.cfg.Version, DeviceSubID: d.subIDs(), CallbackID: s.callback(),
+		DeviceCode: d.Serial, SpecVersion: []string{specVersion},
+	}
+	if d.Level == "L0" || payload.Firmware == "" {
+		payload.Firmware = s.cfg.Version // an L0 device has no other software than this
+	}
+	payload.DeviceStatus, payload.DigitalID, payload.Env = StatusNotRegistered, intro.plainID, "None"
+	intro.info[StatusNotRegistered] = base64.RawURLEncoding.EncodeToString(asciiJSON(payload))
+	if keys != nil {
+		var err error
+		if intro.digitalID, err = keys.DigitalID.Sign(id); err != nil {
+			return fmt.Errorf("sign digital id: %w", err)
+		}
+		payload.DigitalID, payload.Env, payload.Purpose = intro.digitalID, s.cfg.Environment, d.Purpose
+		for _, payload.DeviceStatus = range []Status{StatusReady, StatusBusy, StatusNotReady} {
+			if intro.info[payload.DeviceStatus], err = keys.Device.Sign(asciiJSON(payload)); err != nil {
+				return fmt.Errorf("sign device info: %w", err)
+			}
+		}
+	}
+	d.introduction.Store(intro)
+	return nil
+}
+
+// subIDs lists the sensors as deviceSubId.
+func (d *Device) subIDs() []string {
+	var ids []string
+	for _, sensor := range d.Scanner.Info().Sensors {
+		ids = append(ids, subID(sensor))
+	}
+	return ids
+}
+
+func subID(sensor driver.Sensor) string { return string('0' + rune(sensor)) }
+
+// callback is the callbackId. The registration client appends a verb's path to
+// it, so the slash at the end matters.
+func (s *Server) callback() string { return s.Origin() + "/" }
+
+// stamp writes a time the one way that every client reads: UTC, whole seconds, Z.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

@@ -1,0 +1,89 @@
+package sbi
+
+import (
+	"errors"
+	"strconv"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+	"golang.org/x/text/message/catalog"
+
+	"sbid/capture"
+)
+
+// texts are what clients show to people, by code. Two are never translated,
+// because clients and the compliance toolkit compare them letter by letter.
+var texts = map[Code]struct{ english, french string }{
+	Success:              {"Success", "Success"},
+	NotRegistered:        {"This scanner is not registered yet.", "Ce lecteur n'est pas encore enregistré."},
+	NotDetected:          {"Nothing was placed on the scanner in time.", "Rien n'a été posé sur le lecteur à temps."},
+	ExtractionFailed:     {"The picture could not be used. Capture again.", "Image inutilisable. Refaire la capture."},
+	Tampered:             {"The scanner reports that it was opened. Stop using it.", "Le lecteur signale une ouverture. Ne plus l'utiliser."},
+	NoManagementServer:   {"The management server cannot be reached.", "Le serveur de gestion est injoignable."},
+	WrongOrientation:     {"The hand or face is turned. Straighten it.", "Main ou visage tourné. Redresser."},
+	NotFound:             {"That scanner is not on this machine.", "Ce lecteur n'est pas sur ce poste."},
+	KeyExpired:           {"The scanner's certificate has run out.", "Le certificat du lecteur est expiré."},
+	NoDomainKey:          {"The MOSIP certificate is missing.", "Le certificat MOSIP manque."},
+	CountNotSupported:    {"Requested number of biometric (Finger/IRIS) not supported", "Requested number of biometric (Finger/IRIS) not supported"},
+	NotReady:             {"The scanner is not ready.", "Le lecteur n'est pas prêt."},
+	Busy:                 {"The scanner is busy with another capture.", "Le lecteur est pris par une autre capture."},
+	InvalidTransactionID: {"Invalid Transaction ID", "Le numéro de transaction n'est pas valable."},
+	NoDevice:             {"No scanner is connected.", "Aucun lecteur n'est branché."},
+	InvalidRequest:       {"The program sent a request that is not valid.", "Le logiciel a envoyé une demande non valable."},
+	Unplugged:            {"The scanner was unplugged during the capture.", "Le lecteur a été débranché pendant la capture."},
+	Stopped:              {"The capture was stopped.", "La capture a été arrêtée."},
+	NoSigningKey:         {"The signing key cannot be reached.", "La clé de signature est inaccessible."},
+	Internal:             {"Something went wrong here. The service's log says what.", "Un incident s'est produit. Le journal du service dit lequel."},
+}
+
+// hints are the lines under a preview.
+var hints = map[capture.Hint]struct{ english, french string }{
+	capture.PlaceFingers:  {"Place the fingers on the glass.", "Poser les doigts sur la vitre."},
+	capture.SpreadFingers: {"Spread the fingers a little.", "Écarter un peu les doigts."},
+	capture.LiftOthers:    {"Lift the other fingers.", "Lever les autres doigts."},
+	capture.MoveToMiddle:  {"Move the hand towards the middle.", "Ramener la main vers le milieu."},
+	capture.Straighten:    {"Turn the hand upright.", "Redresser la main."},
+	capture.OtherHand:     {"This looks like the other hand.", "Cela semble être l'autre main."},
+	capture.LookHere:      {"Look into the camera, eyes wide open.", "Regarder la caméra, les yeux grands ouverts."},
+	capture.OneFace:       {"Only one face in the picture.", "Un seul visage dans l'image."},
+}
+
+var (
+	textCatalog = newCatalog()
+	languages   = language.NewMatcher([]language.Tag{language.English, language.French})
+)
+
+func hintKey(h capture.Hint) string { return "hint " + strconv.Itoa(int(h)) }
+
+func newCatalog() catalog.Catalog {
+	b := catalog.NewBuilder(catalog.Fallback(language.English))
+	set := func(key, english, french string) {
+		if err := errors.Join(b.SetString(language.English, key, english), b.SetString(language.French, key, french)); err != nil {
+			panic("sbi: text " + key + ": " + err.Error())
+		}
+	}
+	for code, t := range texts {
+		set(code.String(), t.english, t.french)
+	}
+	for hint, t := range hints {
+		set(hintKey(hint), t.english, t.french)
+	}
+	return b
+}
+
+// Text returns what people read for a code, in the best language we have for
+// an Accept-Language header.
+func (c Code) Text(acceptLanguage string) string { return translate(acceptLanguage, c.String()) }
+
+// hintText returns the line under a preview, "" for none.
+func hintText(acceptLanguage string, h capture.Hint) string {
+	if h == capture.NoHint {
+		return ""
+	}
+	return translate(acceptLanguage, hintKey(h))
+}
+
+func translate(acceptLanguage, key string) string {
+	tag, _ := language.MatchStrings(languages, acceptLanguage)
+	return message.NewPrinter(tag, message.Catalog(textCatalog)).Sprintf(key)
+}
