@@ -87,6 +87,9 @@ func (s *Server) sendStream(c *call, d *Device, target driver.Target, limit time
 				return fmt.Errorf("no frame within %v: %w", patience, driver.ErrNotReady)
 			}
 		case <-over.C:
+			if out == nil {
+				return fmt.Errorf("no frame within %v: %w", limit, driver.ErrNotReady)
+			}
 			// A capture that took the stream over ends it with its answer.
 			if !d.Scanner.PreviewTaken() {
 				return nil
