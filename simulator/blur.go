@@ -8,52 +8,59 @@ import (
 // blurGray blurs the part of img in area with a Gaussian of the given standard
 // deviation in px. Beyond area the border pixel is repeated.
 func blurGray(img *image.Gray, area image.Rectangle, sd float64) {
-	area = area.Intersect(img.Rect)
-	if area.Empty() {
-		return
+	if area = area.Intersect(img.Rect); !area.Empty() {
+		blur(img.Pix[img.PixOffset(area.Min.X, area.Min.Y):], area.Dx(), area.Dy(), img.Stride, 1, sd)
 	}
-	blurPlane(img.Pix[img.PixOffset(area.Min.X, area.Min.Y):], area.Dx(), area.Dy(), 1, img.Stride, sd)
 }
 
-// blurRGBA blurs the colours of img.
+// blurRGBA blurs an opaque picture.
 func blurRGBA(img *image.RGBA, sd float64) {
-	for channel := range 3 {
-		blurPlane(img.Pix[channel:], img.Rect.Dx(), img.Rect.Dy(), 4, img.Stride, sd)
-	}
+	blur(img.Pix, img.Rect.Dx(), img.Rect.Dy(), img.Stride, 4, sd)
 }
 
-// blurPlane blurs w×h values, step apart in a row and stride apart in a column.
-func blurPlane(p []uint8, w, h, step, stride int, sd float64) {
+// blur blurs w×h pixels of so many channels, in rows stride apart.
+func blur(pix []uint8, w, h, stride, channels int, sd float64) {
 	kernel := gaussian(sd)
-	const lines = 32
-	inParallel((h+lines-1)/lines, func(i int) {
-		line := make([]uint8, w)
-		for y := i * lines; y < min((i+1)*lines, h); y++ {
-			row := p[y*stride:]
-			for x := range line {
-				line[x] = row[x*step]
+	reach := len(kernel) - 1
+	n := w * channels
+	const band = 64 // rows
+	across := make([]uint8, n*h)
+	inParallel((h+band-1)/band, func(i int) {
+		line := make([]uint8, n+2*reach*channels)
+		sum := make([]uint32, n)
+		for y := i * band; y < min((i+1)*band, h); y++ {
+			row := pix[y*stride:][:n]
+			copy(line[reach*channels:], row)
+			for k := range reach {
+				copy(line[k*channels:], row[:channels])
+				copy(line[(reach+w+k)*channels:], row[n-channels:])
 			}
-			blurLine(row, step, line, kernel)
+			clear(sum)
+			middle := line[reach*channels:]
+			addWeighted(sum, middle, middle, kernel[0]/2)
+			for k := 1; k <= reach; k++ {
+				addWeighted(sum, line[(reach-k)*channels:], line[(reach+k)*channels:], kernel[k])
+			}
+			round(across[y*n:], sum)
 		}
 	})
-	inParallel((w+lines-1)/lines, func(i int) {
-		// Columns side by side share cache lines, hence several at once.
-		first, n := i*lines, min(lines, w-i*lines)
-		block := make([]uint8, n*h)
-		for y := range h {
-			row := p[y*stride:]
-			for x := range n {
-				block[x*h+y] = row[(first+x)*step]
+	inParallel((h+band-1)/band, func(i int) {
+		sum := make([]uint32, n)
+		for y := i * band; y < min((i+1)*band, h); y++ {
+			clear(sum)
+			middle := across[y*n:]
+			addWeighted(sum, middle, middle, kernel[0]/2)
+			for k := 1; k <= reach; k++ {
+				addWeighted(sum, across[max(y-k, 0)*n:], across[min(y+k, h-1)*n:], kernel[k])
 			}
-		}
-		for x := range n {
-			blurLine(p[(first+x)*step:], stride, block[x*h:][:h], kernel)
+			round(pix[y*stride:], sum)
 		}
 	})
 }
 
-// gaussian returns the right half of a kernel whose whole sum is 1<<16.
-func gaussian(sd float64) []int32 {
+// gaussian returns the right half of a kernel whose whole sum is 1<<16. Its
+// middle is even.
+func gaussian(sd float64) []uint32 {
 	n := int(math.Ceil(2.5*sd)) + 1
 	half := make([]float64, n)
 	sum := -1.0
@@ -61,24 +68,32 @@ func gaussian(sd float64) []int32 {
 		half[i] = math.Exp(-float64(i*i) / (2 * sd * sd))
 		sum += 2 * half[i]
 	}
-	kernel := make([]int32, n)
-	rest := int32(1 << 16)
+	kernel := make([]uint32, n)
+	rest := uint32(1 << 16)
 	for i := n - 1; i > 0; i-- {
-		kernel[i] = int32(half[i] / sum * (1 << 16))
+		kernel[i] = uint32(half[i] / sum * (1 << 16))
 		rest -= 2 * kernel[i]
 	}
 	kernel[0] = rest
 	return kernel
 }
 
-// blurLine writes the filtered line to dst, step apart.
-func blurLine(dst []uint8, step int, line []uint8, kernel []int32) {
-	last := len(line) - 1
-	for i := range line {
-		sum := kernel[0] * int32(line[i])
-		for k := 1; k < len(kernel); k++ {
-			sum += kernel[k] * (int32(line[max(i-k, 0)]) + int32(line[min(i+k, last)]))
-		}
-		dst[i*step] = uint8((sum + 1<<15) >> 16)
+// addWeighted adds weight times the sum of a and b to sum.
+//
+//go:norace
+func addWeighted(sum []uint32, a, b []uint8, weight uint32) {
+	a, b = a[:len(sum)], b[:len(sum)]
+	for i := range sum {
+		sum[i] += weight * (uint32(a[i]) + uint32(b[i]))
+	}
+}
+
+// round sets dst to sums of weights of 1<<16.
+//
+//go:norace
+func round(dst []uint8, sum []uint32) {
+	dst = dst[:len(sum)]
+	for i, s := range sum {
+		dst[i] = uint8((s + 1<<15) >> 16)
 	}
 }

@@ -40,7 +40,7 @@ type Circle struct{ X, Y, R float64 }
 func (p *Person) Eye(pos driver.Position, shot Shot) (*image.Gray, EyeTruth) {
 	img, truth := p.drawOneEye(pos, shot)
 	blurGray(img, img.Rect, math.Hypot(eyeBlur, shot.Blur))
-	return withNoise(img, 0, p.random(streamNoise, int(pos), shot.moment())), truth
+	return grayFrame(img, p.random(streamNoise, int(pos), shot.moment())), truth
 }
 
 // look is one eye in one capture.
@@ -91,14 +91,14 @@ func (l *look) lid(x float64) (upper, lower float64) {
 	return upper, lower
 }
 
-// drawEye draws the eye without blur and noise.
+// drawEye draws the base of an eye, not yet blurred.
 func (p *Person) drawEye(img *image.Gray, pos driver.Position, shot Shot) EyeTruth {
 	l := p.look(pos, shot)
 	const band = 32
 	inParallel(eyeHeight/band, func(i int) {
 		for y := i * band; y < (i+1)*band; y++ {
 			for x := range eyeWidth {
-				img.Pix[y*img.Stride+x] = toByte(l.grey(float64(x), float64(y)))
+				img.Pix[y*img.Stride+x] = toBase(l.grey(float64(x), float64(y)))
 			}
 		}
 	})
@@ -228,7 +228,7 @@ func dab(img *image.Gray, x, y, radius, grey float64) {
 			cover := 1 - smoothstep(radius-0.5, radius+0.5, math.Hypot(float64(i)-x, float64(j)-y))
 			at := img.PixOffset(i, j)
 			v := float64(img.Pix[at])
-			img.Pix[at] = toByte(v - (v-min(v, grey))*cover)
+			img.Pix[at] = toByte(v - (v-min(v, grey-noiseMean))*cover)
 		}
 	}
 }

@@ -19,6 +19,11 @@ const (
 // A colour is red, green and blue, 0 to 255.
 type colour [3]float64
 
+// put writes c to the base of a pixel.
+func (c colour) put(p []uint8) {
+	p[0], p[1], p[2], p[3] = toBase(c[0]), toBase(c[1]), toBase(c[2]), 255
+}
+
 func (c colour) times(f float64) colour { return colour{c[0] * f, c[1] * f, c[2] * f} }
 
 func mix(a, b colour, t float64) colour {
@@ -46,8 +51,8 @@ var (
 func newFaceTraits(p *Person) faceTraits {
 	r := p.random(streamFace, 0, 0)
 	t := faceTraits{
-		width: normal(r, 1.10, 0.04), jaw: normal(r, 0.90, 0.04), chin: normal(r, 1.80, 0.06), crown: normal(r, -1.78, 0.06),
-		hairline: normal(r, -1.10, 0.08), volume: normal(r, 0.16, 0.05),
+		width: normal(r, 1.10, 0.04), jaw: normal(r, 0.96, 0.03), chin: normal(r, 1.80, 0.06), crown: normal(r, -1.78, 0.06),
+		hairline: normal(r, -1.16, 0.06), volume: normal(r, 0.15, 0.04),
 		brow: normal(r, -0.34, 0.02), browThick: normal(r, 0.062, 0.012),
 		eyeHalf: normal(r, 0.235, 0.012), eyeHigh: normal(r, 0.088, 0.009),
 		nose: normal(r, 0.74, 0.04), noseHalf: normal(r, 0.26, 0.025),
@@ -90,12 +95,10 @@ func (p *Person) ExceptionPhoto(missing []driver.Position, shot Shot) (*image.RG
 // expose adds the blur of the lens and the noise of the sensor.
 func (p *Person) expose(base *image.RGBA, shot Shot) *image.RGBA {
 	blurRGBA(base, math.Hypot(faceBlur, shot.Blur))
-	img := image.NewRGBA(base.Rect)
-	addColourNoise(img, base, p.random(streamNoise, int(driver.FullFace), shot.moment()))
-	return img
+	return colourFrame(base, p.random(streamNoise, int(driver.FullFace), shot.moment()))
 }
 
-// drawFace draws the face without blur and noise.
+// drawFace draws the base of a face, not yet blurred.
 func (p *Person) drawFace(shot Shot) (*image.RGBA, FaceTruth) {
 	img := image.NewRGBA(image.Rect(0, 0, faceWidth, faceHeight))
 	s := p.newSitter(shot, faceWidth/2, 0.41*faceHeight, 132)
@@ -103,7 +106,7 @@ func (p *Person) drawFace(shot Shot) (*image.RGBA, FaceTruth) {
 	return img, s.truth()
 }
 
-// drawPhoto draws the exception photo without blur and noise.
+// drawPhoto draws the base of an exception photo, not yet blurred.
 func (p *Person) drawPhoto(missing []driver.Position, shot Shot) (*image.RGBA, FaceTruth) {
 	img := image.NewRGBA(image.Rect(0, 0, photoWidth, photoHeight))
 	s := p.newSitter(shot, photoWidth/2, 0.36*photoHeight, 0.09*photoWidth)
@@ -125,8 +128,7 @@ func (p *Person) drawPhoto(missing []driver.Position, shot Shot) (*image.RGBA, F
 type sitter struct {
 	faceTraits
 	x, y, unit       float64 // midpoint of the eyes in the picture; px between the eyes
-	yaw, pitch, roll float64
-	sin, cos         float64 // of the roll
+	yaw, pitch, roll turn
 	closed           [2]float64
 	smile            float64
 	light            [3]float64
@@ -140,11 +142,10 @@ func (p *Person) newSitter(shot Shot, x, y, unit float64) *sitter {
 	s := &sitter{
 		faceTraits: p.face,
 		x:          x + normal(r, 0, 0.05)*unit, y: y + normal(r, 0, 0.03)*unit, unit: unit * normal(r, 1, 0.008),
-		yaw: shot.Yaw + normal(r, 0, 0.02), pitch: shot.Pitch + normal(r, 0, 0.015), roll: shot.Roll + normal(r, 0, 0.015),
+		yaw: newTurn(shot.Yaw + normal(r, 0, 0.02)), pitch: newTurn(shot.Pitch + normal(r, 0, 0.015)), roll: newTurn(shot.Roll + normal(r, 0, 0.015)),
 		smile:  uniform(r, 0, 0.02),
 		closed: [2]float64{shot.Closed, shot.Closed},
 	}
-	s.sin, s.cos = math.Sincos(s.roll)
 	side := normal(r, 0, 0.12)
 	s.light = unitVector(side, -0.32, 0.9)
 	h := p.random(streamHair, 0, 0)
@@ -152,6 +153,14 @@ func (p *Person) newSitter(shot Shot, x, y, unit float64) *sitter {
 	s.strands, s.waves = newNoise(h, 1), newNoise(h, 1)
 	s.cloth = newNoise(h, 3)
 	return s
+}
+
+// A turn is an angle.
+type turn struct{ sin, cos float64 }
+
+func newTurn(radians float64) turn {
+	sin, cos := math.Sincos(radians)
+	return turn{sin, cos}
 }
 
 func unitVector(x, y, z float64) [3]float64 {
@@ -162,13 +171,13 @@ func unitVector(x, y, z float64) [3]float64 {
 // toFace returns the point of the face that is seen at a pixel.
 func (s *sitter) toFace(px, py float64) (u, v float64) {
 	dx, dy := (px-s.x)/s.unit, (py-s.y)/s.unit
-	x, y := dx*s.cos+dy*s.sin, dy*s.cos-dx*s.sin
+	x, y := dx*s.roll.cos+dy*s.roll.sin, dy*s.roll.cos-dx*s.roll.sin
 	// What lies nearer to the camera moves more when the head turns.
 	u, v = x, y
 	for range 2 {
 		z := s.bulk(u, v)
-		u = (x - z*math.Sin(s.yaw)) / math.Cos(s.yaw)
-		v = (y + z*math.Sin(s.pitch)) / math.Cos(s.pitch)
+		u = (x - z*s.yaw.sin) / s.yaw.cos
+		v = (y + z*s.pitch.sin) / s.pitch.cos
 	}
 	return u, v
 }
@@ -176,11 +185,11 @@ func (s *sitter) toFace(px, py float64) (u, v float64) {
 // toPicture is the inverse of toFace.
 func (s *sitter) toPicture(u, v float64) image.Point {
 	z := s.bulk(u, v)
-	x := u*math.Cos(s.yaw) + z*math.Sin(s.yaw)
-	y := v*math.Cos(s.pitch) - z*math.Sin(s.pitch)
+	x := u*s.yaw.cos + z*s.yaw.sin
+	y := v*s.pitch.cos - z*s.pitch.sin
 	return image.Pt(
-		int(math.Round(s.x+s.unit*(x*s.cos-y*s.sin))),
-		int(math.Round(s.y+s.unit*(x*s.sin+y*s.cos))),
+		int(math.Round(s.x+s.unit*(x*s.roll.cos-y*s.roll.sin))),
+		int(math.Round(s.y+s.unit*(x*s.roll.sin+y*s.roll.cos))),
 	)
 }
 
@@ -196,11 +205,12 @@ func (s *sitter) truth() FaceTruth {
 func (s *sitter) draw(img *image.RGBA) {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	relief := make([]float32, w*h)
+	head := image.Rect(int(s.x-1.7*s.unit), int(s.y-2.4*s.unit), int(s.x+1.7*s.unit), int(s.y+2.5*s.unit)).Intersect(img.Rect)
 	const band = 16
 	bands := (h + band - 1) / band
 	inParallel(bands, func(i int) {
-		for y := i * band; y < min((i+1)*band, h); y++ {
-			for x := range w {
+		for y := max(i*band, head.Min.Y); y < min((i+1)*band, head.Max.Y); y++ {
+			for x := head.Min.X; x < head.Max.X; x++ {
 				u, v := s.toFace(float64(x), float64(y))
 				relief[y*w+x] = float32(s.relief(u, v))
 			}
@@ -214,8 +224,7 @@ func (s *sitter) draw(img *image.RGBA) {
 				slopeX := float64(relief[y*w+right]-relief[y*w+left]) * s.unit / float64(right-left)
 				slopeY := float64(relief[below*w+x]-relief[above*w+x]) * s.unit / float64(below-above)
 				c := s.colourAt(float64(x), float64(y), float64(h), slopeX, slopeY)
-				p := img.Pix[img.PixOffset(x, y):][:4]
-				p[0], p[1], p[2], p[3] = toByte(c[0]), toByte(c[1]), toByte(c[2]), 255
+				c.put(img.Pix[img.PixOffset(x, y):])
 			}
 		}
 	})

@@ -2,30 +2,45 @@ package simulator
 
 import "math"
 
+// A spot is a pixel of the picture as a point of the face.
+type spot struct {
+	x, y  float64 // in the picture
+	u, v  float64 // on the face
+	a     float64 // distance from its axis
+	soft  float64 // half the width of an edge
+	half  float64 // half width of the face at v
+	skull float64 // and of the hair round it
+}
+
 // colourAt returns the colour of a pixel, layer upon layer from the wall to
 // the hair. Slopes are those of the relief.
 func (s *sitter) colourAt(px, py, height, slopeX, slopeY float64) colour {
-	u, v := s.toFace(px, py)
-	soft := 1.0 / s.unit // half the width of an edge
 	c := wall(py / height)
-
 	// The body does not turn with the head.
 	bu, bv := (px-s.x)/s.unit, (py-s.y)/s.unit
-	back := s.backHair(u, v, soft)
-	if back > 0 && s.length > 1 {
-		c = mix(c, s.hairColour(u, v).times(0.75), back)
+	soft := 1 / s.unit
+	if math.Abs(bu) > 2 || bv < s.crown-0.4 || bv > s.chin+1.6 {
+		return s.paintBody(c, bu, bv, soft)
+	}
+	u, v := s.toFace(px, py)
+	p := &spot{x: px, y: py, u: u, v: v, a: math.Abs(u), soft: soft, half: s.halfWidth(v), skull: s.skull(v)}
+	back := s.backHair(p)
+	var hair colour
+	if p.a < p.skull+0.3 && v < max(s.length, 0.3)+0.3 {
+		hair = s.hairColour(u, v)
+	}
+	if s.length > 1 {
+		c = mix(c, hair.times(0.75), back)
 	}
 	c = s.paintBody(c, bu, bv, soft)
-	if back > 0 && s.length <= 1 {
-		c = mix(c, s.hairColour(u, v).times(0.85), back)
+	if s.length <= 1 {
+		c = mix(c, hair.times(0.85), back)
 	}
-	c = s.paintEars(c, u, v, soft)
-
-	outline := s.halfWidth(v) - math.Abs(u)
-	if in := smoothstep(-soft, soft, outline); in > 0 && v > s.crown && v < s.chin {
-		c = mix(c, s.skinColour(px, py, u, v, slopeX, slopeY), in)
+	c = s.paintEars(c, p)
+	if in := smoothstep(-soft, soft, p.half-p.a); in > 0 && v > s.crown && v < s.chin {
+		c = mix(c, s.skinColour(p, slopeX, slopeY), in)
 	}
-	return s.paintHair(c, u, v, soft)
+	return mix(c, hair, s.frontHair(p))
 }
 
 // wall is the background, a little darker below.
@@ -37,10 +52,10 @@ func wall(t float64) colour {
 func (s *sitter) halfWidth(v float64) float64 {
 	if v < 0 {
 		t := min(v/s.crown, 1)
-		return s.width * math.Sqrt(1-math.Pow(t, 2.6))
+		return s.width * math.Sqrt(1-t*t*math.Sqrt(t))
 	}
 	t := min(v/s.chin, 1)
-	return lerp(s.width, s.jaw, smoothstep(0, 1, t)) * math.Sqrt(1-math.Pow(t, 3.4))
+	return lerp(s.width, s.jaw, smoothstep(0, 1, t)) * math.Sqrt(1-t*t*t*math.Sqrt(t))
 }
 
 // lit returns how much light a surface of the given slope sends back: 1 when
@@ -51,11 +66,12 @@ func (s *sitter) lit(slopeX, slopeY float64) float64 {
 	return (0.50 + 0.55*max(facing, 0)) / (0.50 + 0.55*s.light[2])
 }
 
-func (s *sitter) skinColour(px, py, u, v, slopeX, slopeY float64) colour {
-	a := math.Abs(u)
+func (s *sitter) skinColour(p *spot, slopeX, slopeY float64) colour {
+	u, v, a := p.u, p.v, p.a
 	light := s.lit(slopeX, slopeY)
-	light *= 1 + 0.018*float64(s.pores.at(float32(px), float32(py))) + 0.010*float64(s.blotches.at(float32(px), float32(py)))
-	light *= 1 - 0.25*smoothstep(-0.14, 0.0, -(s.halfWidth(v)-a)) // the face turns away at its rim
+	light *= 1 + 0.018*float64(s.pores.at(float32(p.x), float32(p.y))) + 0.010*float64(s.blotches.at(float32(p.x), float32(p.y)))
+	light *= 1 - 0.22*smoothstep(0.14, 0, p.half-a) // the face turns away at its rim
+	light += 0.05*bell(u, v, 0, -0.75, 0.45, 0.22) + 0.08*bell(u, v, 0, s.nose-0.12, 0.05, 0.07)
 	c := s.skin.times(light)
 
 	// Blood shows in the cheeks, the nose and the ears.
@@ -88,7 +104,7 @@ func (s *sitter) paintMouth(c colour, u, v float64) colour {
 	bow := 1 - 0.32*math.Exp(-x*x/(2*0.11*0.11))
 	top := curve - s.lips*math.Pow(open, 0.75)*bow
 	bottom := curve + 1.25*s.lips*math.Pow(open, 0.62)
-	const soft = 0.012
+	const soft = 0.012 // lips have no sharp border
 	lips := colour{c[0] * 0.86, c[1] * 0.66, c[2] * 0.66}
 	upper := smoothstep(-soft, soft, v-top) * smoothstep(-soft, soft, curve-v)
 	c = mix(c, lips.times(0.93), upper*open)
@@ -155,15 +171,15 @@ func (s *sitter) paintBrow(c colour, u, v float64) colour {
 	return mix(c, mix(s.hair.times(0.8), s.skin.times(0.4), 0.2), 0.85*cover)
 }
 
-func (s *sitter) paintEars(c colour, u, v, soft float64) colour {
-	x, y := (math.Abs(u)-s.width-0.015)/0.135, (v-0.25)/0.36
-	x += 0.25 * y // they lean outwards at the top
-	d := math.Hypot(x, y)
-	in := smoothstep(1+8*soft, 1-8*soft, d)
-	if in == 0 {
+func (s *sitter) paintEars(c colour, p *spot) colour {
+	x, y := (p.a-s.width-0.02)/0.135, (p.v-0.25)/0.36
+	if math.Abs(x) > 2 || math.Abs(y) > 1.5 {
 		return c
 	}
-	shade := 0.84 - 0.20*bell(x, y, -0.1, -0.05, 0.35, 0.5) + 0.06*smoothstep(0.6, 0.9, d)
+	x += 0.25 * y // they lean outwards at the top
+	d := math.Hypot(x, y)
+	in := smoothstep(1+8*p.soft, 1-8*p.soft, d)
+	shade := 0.86 - 0.24*bell(x, y, -0.1, -0.05, 0.3, 0.45) - 0.14*bell(d, 0, 0.72, 0, 0.09, 1) + 0.05*smoothstep(0.75, 0.9, d)
 	return mix(c, colour{s.skin[0], s.skin[1] * 0.94, s.skin[2] * 0.92}.times(shade), in)
 }
 
@@ -199,61 +215,61 @@ func (s *sitter) paintBody(c colour, u, v, soft float64) colour {
 	return c
 }
 
-// skull is the half width of the hair round the head at a height.
+// skull is the half width of the hair round the head at a height, negative
+// above it.
 func (s *sitter) skull(v float64) float64 {
-	crown := s.crown - 0.55*s.volume - 0.04
-	if v < crown {
-		return 0
+	crown := s.crown - 0.6*s.volume - 0.05
+	t := (0.05 - v) / (0.05 - crown)
+	if t >= 1 {
+		return -1
 	}
-	t := min((0.05-v)/(0.05-crown), 1)
-	if t < 0 {
-		return s.width + s.volume
+	w := s.width + s.volume
+	if t > 0 {
+		w *= math.Sqrt(1-t*t*t*math.Sqrt(t))*0.35 + math.Sqrt(1-t*t*math.Sqrt(t))*0.65
 	}
-	return (s.width + s.volume) * math.Sqrt(1-math.Pow(t, 2.4))
+	return w
 }
 
 // backHair is how much of a pixel is hair behind the face.
-func (s *sitter) backHair(u, v, soft float64) float64 {
-	w := s.skull(v)
-	if w == 0 {
+func (s *sitter) backHair(p *spot) float64 {
+	w, end := p.skull, s.length
+	if p.a > w+0.3 || p.v > end+0.3 {
 		return 0
 	}
 	if s.length > 1 {
-		w += 0.10 * smoothstep(0, s.length, v)
-		w += 0.03 * float64(s.waves.at(float32(2.5*v), 0))
+		w += 0.10*smoothstep(0, s.length, p.v) + 0.03*float64(s.waves.at(float32(2.5*p.v), 0))
+	} else {
+		w -= (s.volume + 0.03) * smoothstep(-0.5, s.length, p.v)
 	}
-	end := s.length + 0.06*float64(s.waves.at(float32(9*u), 40))
-	if s.length <= 1 {
-		w -= (s.volume + 0.03) * smoothstep(-0.5, s.length, v)
-	}
-	return smoothstep(-soft, 2*soft, w-math.Abs(u)) * smoothstep(0.06, -0.06, v-end)
+	end += 0.06 * float64(s.waves.at(float32(9*p.u), 40))
+	return smoothstep(-p.soft, 2*p.soft, w-p.a) * smoothstep(0.06, -0.06, p.v-end)
 }
 
-// paintHair draws the hair in front: what grows above the hairline.
-func (s *sitter) paintHair(c colour, u, v, soft float64) colour {
-	a := math.Abs(u)
-	line := s.hairline + 0.10*a*a + 0.55*smoothstep(0.72, 1.08, a)*smoothstep(0.72, 1.08, a)
-	line += 0.025 * float64(s.waves.at(float32(14*u), 80))
-	skull := smoothstep(-soft, 2*soft, s.skull(v)-a)
-	cover := skull * smoothstep(0.05, -0.05, v-line)
-	// Beside the temples it comes down in front of the ears.
-	inner := s.halfWidth(v) - 0.05 - 0.05*smoothstep(0.2, -0.8, v)
-	down := 0.1
+// frontHair is how much of a pixel is hair before the face: what grows above
+// the hairline, and what comes down beside it.
+func (s *sitter) frontHair(p *spot) float64 {
+	down, inner := 0.15, p.half-0.03-0.05*smoothstep(0.2, -0.8, p.v)
 	if s.length > 1 {
-		down = s.length
-		inner += 0.02 - 0.10*smoothstep(0.4, 1.4, v)
+		down, inner = s.length, p.half-0.02-0.12*smoothstep(0.4, 1.4, p.v)
 	}
-	strand := skull * smoothstep(-0.04, 0.04, a-inner) * smoothstep(line-0.3, line, v) * smoothstep(down, down-0.25, v)
-	return mix(c, s.hairColour(u, v), max(cover, strand))
+	if p.skull < 0 || p.v > down {
+		return 0
+	}
+	line := s.hairline + 0.22*p.a*p.a + 0.45*smoothstep(0.75, 1.1, p.a)*smoothstep(0.75, 1.1, p.a)
+	line += 0.03*float64(s.waves.at(float32(14*p.u), 80)) + 0.02*float64(s.strands.at(float32(40*p.u), 80))
+	above := smoothstep(0.07, -0.06, p.v-line)
+	beside := smoothstep(-0.05, 0.05, p.a-inner) * smoothstep(line-0.3, line, p.v) * smoothstep(down, down-0.3, p.v)
+	return smoothstep(-p.soft, 2*p.soft, p.skull-p.a) * max(above, beside)
 }
 
-// hairColour is streaked along the strands, which run away from the crown.
+// hairColour is streaked along the strands, which fan out from above the head.
 func (s *sitter) hairColour(u, v float64) colour {
-	du, dv := u-0.15, v-s.crown-0.15
-	angle, far := math.Atan2(du, math.Max(math.Abs(dv), 0.02)+0.4), math.Hypot(du, dv)
-	streak := float64(s.strands.at(float32(60*angle), float32(2.2*far))) + 0.6*float64(s.waves.at(float32(17*angle), float32(1.3*far)))
-	shine := (v - s.crown - 0.32 - 0.15*u*u) / 0.22
-	light := 1 + 0.16*streak + 0.30*math.Exp(-shine*shine)
-	light *= 1 - 0.25*smoothstep(0.5, 1.25, math.Abs(u))
-	return mix(s.hair, colour{120, 110, 100}, 0.06).times(max(light, 0.3))
+	du, dv := u-0.12, v-s.crown+0.55
+	angle, far := du/dv, math.Sqrt(du*du+dv*dv)
+	fine := float64(s.strands.at(float32(70*angle), float32(2.5*far)))
+	broad := float64(s.waves.at(float32(16*angle), float32(1.5*far)))
+	shine := (v - s.crown - 0.34 - 0.2*u*u) / 0.2
+	light := 1 + 0.15*fine + 0.12*broad + 0.28*math.Exp(-shine*shine)
+	light *= 1 - 0.30*smoothstep(0.6, 1.3, math.Abs(u))
+	return s.hair.times(max(light, 0.3))
 }

@@ -15,11 +15,13 @@ type limb struct {
 }
 
 // distance to the outline, negative inside, and how far along the limb the
-// nearest point lies, 0 to 1.
+// point lies: 0 at its beginning, 1 at its end.
 func (l *limb) distance(x, y float64) (d, along float64) {
 	dx, dy := l.x1-l.x0, l.y1-l.y0
-	t := min(max(((x-l.x0)*dx+(y-l.y0)*dy)/(dx*dx+dy*dy), 0), 1)
-	return math.Hypot(x-l.x0-t*dx, y-l.y0-t*dy) - lerp(l.r0, l.r1, t), t
+	along = ((x-l.x0)*dx + (y-l.y0)*dy) / (dx*dx + dy*dy)
+	t := min(max(along, 0), 1)
+	x, y = x-l.x0-t*dx, y-l.y0-t*dy
+	return math.Sqrt(x*x+y*y) - lerp(l.r0, l.r1, t), along
 }
 
 // A palm is one raised hand, palm to the camera. Its coordinates have their
@@ -67,9 +69,8 @@ func (s *sitter) drawHands(img *image.RGBA, missing []driver.Position) []image.R
 }
 
 func (s *sitter) drawHand(img *image.RGBA, p palm, side float64) image.Rectangle {
-	const scale = 1.0
-	cx, cy := s.x+side*2.75*s.unit, s.y+1.35*s.unit
-	unit := scale * s.unit
+	cx, cy := s.x+side*2.85*s.unit, s.y+1.35*s.unit
+	unit := 1.12 * s.unit
 	area := image.Rect(int(cx-1.3*unit), int(cy-1.9*unit), int(cx+1.3*unit), img.Rect.Max.Y).Intersect(img.Rect)
 	inParallel(area.Dy(), func(i int) {
 		y := area.Min.Y + i
@@ -81,8 +82,7 @@ func (s *sitter) drawHand(img *image.RGBA, p palm, side float64) image.Rectangle
 			if cover == 0 {
 				continue
 			}
-			c = mix(colour{float64(px[0]), float64(px[1]), float64(px[2])}, c, cover)
-			px[0], px[1], px[2] = toByte(c[0]), toByte(c[1]), toByte(c[2])
+			mix(colour{float64(px[0]) + noiseMean, float64(px[1]) + noiseMean, float64(px[2]) + noiseMean}, c, cover).put(px)
 		}
 	})
 	return image.Rect(int(cx-1.1*unit), int(cy-1.75*unit), int(cx+1.1*unit), int(cy+0.8*unit)).Intersect(img.Rect)
@@ -92,7 +92,7 @@ func (s *sitter) drawHand(img *image.RGBA, p palm, side float64) image.Rectangle
 // pixel it covers.
 func (s *sitter) handColour(p *palm, x, y, px, py float64) (colour, float64) {
 	soft := 1 / s.unit
-	skin := colour{s.skin[0] * 1.04, s.skin[1] * 0.99, s.skin[2] * 0.96}
+	skin := mix(s.skin, colour{238, 196, 172}, 0.3) // palms are light on everybody
 	grain := 1 + 0.016*float64(s.pores.at(float32(px), float32(py))) + 0.02*float64(s.blotches.at(float32(px), float32(py)))
 
 	// The sleeve ends below the wrist.
@@ -122,20 +122,18 @@ func (s *sitter) handColour(p *palm, x, y, px, py float64) (colour, float64) {
 			between = min(between, fd)
 		}
 		if fd < 0 {
+			joints := []float64{0.06, 0.36, 0.68}
 			if p.stumps[i] {
-				mark = max(mark, 0.25*smoothstep(0.7, 1, along))
-				continue
+				joints = joints[:0]
+				// Scars where the skin was closed.
+				mark = max(mark, 0.16*bell(along, fd, 1.25, -0.08, 0.18, 0.03))
 			}
-			for _, joint := range [3]float64{0.02, 0.36, 0.68} {
-				q := (along - joint) * 20
-				mark = max(mark, 0.20*math.Exp(-q*q*2.5))
+			for _, joint := range joints {
+				q := (along - joint) * 32
+				mark = max(mark, 0.18*math.Exp(-q*q))
 			}
 		}
 		d = merge(d, fd, 0.05)
-	}
-	for i := range p.fingers {
-		fd, _ := p.fingers[i].distance(x, y)
-		d = min(d, fd)
 	}
 	cover := smoothstep(soft, -soft, d)
 	if cover == 0 {
@@ -163,10 +161,7 @@ func (s *sitter) handColour(p *palm, x, y, px, py float64) (colour, float64) {
 	if math.Abs(x) < 0.4 {
 		mark = max(mark, 0.16*math.Exp(-wrist*wrist))
 	}
-	tip := 0.0
-	if nearest < 0 && y < -0.9 {
-		tip = 0.3
-	}
+	tip := 0.3 * smoothstep(0, -0.03, nearest) * smoothstep(-0.7, -1.1, y)
 	c := mix(skin, colour{skin[0], skin[1] * 0.9, skin[2] * 0.88}, tip+0.4*bell(x, y, 0.3, 0.3, 0.3, 0.3))
 	return c.times(light * grain * (1 - mark)), cover
 }

@@ -32,8 +32,8 @@ func (i Impression) moment() uint64 { return i.Capture<<20 | i.Frame&(1<<20-1) }
 // Finger returns the picture of a single finger on a platen of 400×500 pixels.
 func (p *Person) Finger(pos driver.Position, how Impression) *image.Gray {
 	c := p.press(fingerWidth, fingerHeight, p.placeSingle(pos, how), how)
-	base := c.tone(nil, how)
-	return withNoise(base, whiteAbove, p.random(streamNoise, int(pos), how.moment()))
+	base := c.tone(how)
+	return grayFrame(base, p.random(streamNoise, int(pos), how.moment()))
 }
 
 // A placement is where and how one finger lies on the platen.
@@ -254,23 +254,15 @@ func bilinear(p []int8, w int, x, y float32) float32 {
 }
 
 // Grey values of a whitening scanner. Its white lies well above the largest
-// value there is, so that the empty platen is white in spite of sensor noise;
-// whiteAbove is what base pictures lack and withNoise adds.
+// value there is, so that the empty platen is white in spite of sensor noise.
 const (
-	whiteAbove = 7
-	platenGrey = 255
-	ridgeGrey  = 45 - whiteAbove
+	platenGrey = 262
+	ridgeGrey  = 45
 )
 
-// tone makes the base picture of a contact, without sensor noise: dst, or a
-// new picture if dst is nil.
-func (c *contact) tone(dst *image.Gray, how Impression) *image.Gray {
-	if dst == nil {
-		dst = image.NewGray(image.Rect(0, 0, c.w, c.h))
-		for i := range dst.Pix {
-			dst.Pix[i] = platenGrey
-		}
-	}
+// tone makes the base of a contact.
+func (c *contact) tone(how Impression) *image.Gray {
+	dst := filled(c.w, c.h, platenGrey)
 	table := c.skin.table(how.Lift)
 	for y := c.area.Min.Y; y < c.area.Max.Y; y++ {
 		row := dst.Pix[y*dst.Stride:][:c.w]
@@ -300,7 +292,7 @@ func (s skin) table(lift float64) *[256][256]uint8 {
 			tau := threshold + 0.6*(1-in)
 			ink := smoothstep(tau-0.35, tau+0.35, height) * (1 - 0.25*s.dry)
 			coverage := in * (valley + (1-valley)*ink) * wetting
-			t[rim][level] = toByte(platenGrey - (platenGrey-ridgeGrey)*coverage)
+			t[rim][level] = toBase(platenGrey - (platenGrey-ridgeGrey)*coverage)
 		}
 	}
 	return &t

@@ -8,8 +8,8 @@ import (
 	"sbid/driver"
 )
 
-// scene returns how to draw what a scanner sees of the person, without sensor
-// noise, at every stage of settling: lift is 1 at first and 0 in the end.
+// scene returns how to draw the base of what a scanner sees of the person at
+// every stage of settling: lift is 1 at first and 0 in the end.
 func (p *Person) scene(addr string, want driver.Target, positions []driver.Position, capture uint64, c Condition) func(lift float64) image.Image {
 	how := Impression{Capture: capture, Moisture: c.Moisture, Wear: c.Wear, Blur: c.Blur}
 	shot := Shot{Capture: capture, Blur: c.Blur, Closed: c.Closed, Yaw: c.Yaw}
@@ -39,7 +39,7 @@ func (p *Person) scene(addr string, want driver.Target, positions []driver.Posit
 func pressing(c *contact, how Impression) func(lift float64) image.Image {
 	return func(lift float64) image.Image {
 		how.Lift = lift
-		return c.tone(nil, how)
+		return c.tone(how)
 	}
 }
 
@@ -115,10 +115,11 @@ func emptyScene(addr string, sensor driver.Sensor) func(float64) image.Image {
 	return func(float64) image.Image { return img }
 }
 
-func filled(w, h int, grey uint8) *image.Gray {
+// filled returns a base of one grey value.
+func filled(w, h int, grey float64) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
-		img.Pix[i] = grey
+		img.Pix[i] = toBase(grey)
 	}
 	return img
 }
@@ -128,8 +129,7 @@ func emptyRoom() *image.RGBA {
 	for y := range faceHeight {
 		c := wall(float64(y) / faceHeight)
 		for x := range faceWidth {
-			p := img.Pix[img.PixOffset(x, y):][:4]
-			p[0], p[1], p[2], p[3] = toByte(c[0]), toByte(c[1]), toByte(c[2]), 255
+			c.put(img.Pix[img.PixOffset(x, y):])
 		}
 	}
 	return img

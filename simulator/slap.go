@@ -41,12 +41,12 @@ func (t Truth) Bounds() image.Rectangle {
 func (p *Person) Slap(sensor driver.Sensor, missing []driver.Position, pose Pose) (*image.Gray, []Truth) {
 	fingers := p.placeSlap(sensor, missing, pose)
 	c := p.press(slapWidth, slapHeight, fingers, pose.Impression)
-	base := c.tone(nil, pose.Impression)
+	base := c.tone(pose.Impression)
 	truths := make([]Truth, len(fingers))
 	for i := range fingers {
 		truths[i] = fingers[i].truth()
 	}
-	return withNoise(base, whiteAbove, p.random(streamNoise, int(sensor), pose.moment())), truths
+	return grayFrame(base, p.random(streamNoise, int(sensor), pose.moment())), truths
 }
 
 func (l *placement) truth() Truth {

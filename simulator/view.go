@@ -22,7 +22,7 @@ func (s *Simulator) look(u *unit, want driver.Target, now state) view {
 
 	v := &drawn{capture: capture, unit: u.number, person: s.person}
 	if u.info.Modality == driver.Finger {
-		v.dpi, v.above = fingerDPI, whiteAbove
+		v.dpi = fingerDPI
 	}
 	positions := visible(u.info.Modality, want)
 	switch {
@@ -90,9 +90,8 @@ type drawn struct {
 	unit    int
 	capture uint64
 	dpi     int
-	above   int
 
-	draw  func(lift float64) image.Image // without sensor noise; nil when it is settled
+	draw  func(lift float64) image.Image // draws the base; nil when it is settled
 	base  image.Image
 	frame uint64
 }
@@ -109,11 +108,9 @@ func (d *drawn) next() driver.Frame {
 	d.frame++
 	switch base := d.base.(type) {
 	case *image.Gray:
-		f.Image = withNoise(base, d.above, r)
+		f.Image = grayFrame(base, r)
 	case *image.RGBA:
-		img := image.NewRGBA(base.Rect)
-		addColourNoise(img, base, r)
-		f.Image = img
+		f.Image = colourFrame(base, r)
 	}
 	return f
 }
