@@ -1,0 +1,286 @@
+package sbi
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image"
+	"io"
+	"iter"
+	"log/slog"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sbid/attest"
+	"sbid/capture"
+	"sbid/capture/imagecodec"
+	"sbid/capture/iso19794"
+	"sbid/driver"
+	"sbid/simulator"
+)
+
+// A still is a scanner that shows one picture, and notes when it was chosen:
+// that is when the consumer wants no more frames.
+type still struct {
+	info   driver.Info
+	frame  driver.Frame
+	chosen time.Time
+}
+
+func (s *still) ID() string                                           { return "still" }
+func (s *still) Probe(context.Context) ([]driver.Info, error)         { return []driver.Info{s.info}, nil }
+func (s *still) Open(context.Context, string) (driver.Scanner, error) { return s, nil }
+func (s *still) Close() error                                         { return nil }
+func (s *still) Frames(context.Context, driver.Target) iter.Seq2[driver.Frame, error] {
+	return func(yield func(driver.Frame, error) bool) {
+		for yield(s.frame, nil) {
+		}
+		s.chosen = time.Now()
+	}
+}
+
+// benchKey and benchKeys are made once: RSA keys take long.
+var benchKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+var benchKeys = sync.OnceValue(func() *attest.Identity {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, benchKey().Public(), benchKey())
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	id, err := attest.NewIdentity(benchKey(), []*x509.Certificate{cert})
+	if err != nil {
+		panic(err)
+	}
+	return id
+})
+
+// serve runs a server of the devices until the benchmark ends.
+func serve(b *testing.B, devices ...*Device) *Server {
+	b.Helper()
+	listener, err := Listen(b.Context(), 4501, 4600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := NewServer(Config{
+		Purpose: Registration, Devices: devices, Environment: "Developer", Version: "bench",
+		Log: slog.New(slog.DiscardHandler),
+	}, listener)
+	for _, d := range devices {
+		if err := s.SetKeys(d, &Keys{Device: benchKeys(), DigitalID: benchKeys()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+func benchDevice(id string, m driver.Modality, frame driver.Frame) (*Device, *still) {
+	sensors := []driver.Sensor{driver.Left, driver.Right, driver.Both}
+	if m == driver.Face {
+		sensors = []driver.Sensor{driver.Single}
+	}
+	scanner := &still{info: driver.Info{Addr: id, Make: "bench", Model: "Still", Modality: m, Sensors: sensors}, frame: frame}
+	return &Device{ID: id, Scanner: capture.NewScanner(scanner, scanner.info), SubType: "Slap", Level: "L0", Serial: "BENCH0000" + id + "00", Purpose: Registration}, scanner
+}
+
+// request sends a whole HTTP request and returns the whole answer. It is all
+// that the client does, so that the figures are the server's.
+func request(conn net.Conn, verb, path, body string) ([]byte, error) {
+	defer conn.Close()
+	_, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", verb, path, conn.RemoteAddr(), len(body), body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(conn)
+}
+
+// BenchmarkProbe times discovery and info, connection included: one probe after
+// the other, and a hundred at once as browsers send them.
+func BenchmarkProbe(b *testing.B) {
+	var devices []*Device
+	for i, m := range []driver.Modality{driver.Finger, driver.Iris, driver.Face} {
+		d, _ := benchDevice(fmt.Sprint(i+1), m, driver.Frame{Image: image.NewGray(image.Rect(0, 0, 1, 1))})
+		devices = append(devices, d)
+	}
+	addr := serve(b, devices...).listener.Addr().String()
+	probe := func(verb, path, body string) (time.Duration, error) {
+		start := time.Now()
+		conn, err := net.Dial("tcp4", addr)
+		if err != nil {
+			return 0, err
+		}
+		answer, err := request(conn, verb, path, body)
+		took := time.Since(start)
+		if err == nil && !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+			err = fmt.Errorf("answer %.40q", answer)
+		}
+		return took, err
+	}
+	for _, verb := range []struct{ name, path, body string }{
+		{"MOSIPDISC", "/device", `{"type":"Biometric Device"}`}, {"MOSIPDINFO", "/info", ""},
+	} {
+		for _, at := range []int{1, 100} {
+			b.Run(fmt.Sprintf("%s/%d at once", verb.name, at), func(b *testing.B) {
+				var took []time.Duration
+				var mu sync.Mutex
+				for b.Loop() {
+					var wave errgroup.Group
+					for range at {
+						wave.Go(func() error {
+							t, err := probe(verb.name, verb.path, verb.body)
+							mu.Lock()
+							took = append(took, t)
+							mu.Unlock()
+							return err
+						})
+					}
+					if err := wave.Wait(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				slices.Sort(took)
+				b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms")
+				b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "p99-ms")
+			})
+		}
+	}
+}
+
+// BenchmarkRCAPTURE times a registration capture from the moment its frame is
+// chosen to the last byte of the answer, and beside it what cannot be avoided:
+// encoding the same images, hashing and signing the records, on the same cores.
+func BenchmarkRCAPTURE(b *testing.B) {
+	person := simulator.NewPerson(1)
+	slap, _ := person.Slap(driver.Left, nil, simulator.Pose{})
+	both := image.NewGray(image.Rect(0, 0, 1280, 480))
+	for i, p := range []driver.Position{driver.RightIris, driver.LeftIris} {
+		eye, _ := person.Eye(p, simulator.Shot{})
+		for y := range 480 {
+			copy(both.Pix[y*both.Stride+i*640:], eye.Pix[y*eye.Stride:y*eye.Stride+640])
+		}
+	}
+	face, _ := person.Face(simulator.Shot{})
+	for _, tt := range []struct {
+		name, subID string
+		modality    driver.Modality
+		frame       driver.Frame
+		count       int
+	}{
+		{"left slap", "1", driver.Finger, driver.Frame{Image: slap, DPI: 500}, 4},
+		{"both irises", "3", driver.Iris, driver.Frame{Image: both}, 2},
+		{"face", "0", driver.Face, driver.Frame{Image: face}, 1},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			d, scanner := benchDevice("1", tt.modality, tt.frame)
+			addr := serve(b, d).listener.Addr().String()
+			body := fmt.Sprintf(`{"env":"Developer","purpose":"Registration","specVersion":"0.9.5","timeout":"10000","transactionId":"bench-1",
+				"bio":[{"type":%q,"count":"%d","requestedScore":"1","deviceId":"1","deviceSubId":%q}]}`, tt.modality, tt.count, tt.subID)
+			var whole, bare time.Duration
+			for b.Loop() {
+				conn, err := net.Dial("tcp4", addr)
+				if err != nil {
+					b.Fatal(err)
+				}
+				answer, err := request(conn, "RCAPTURE", "/capture", body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				whole += time.Since(scanner.chosen)
+				images := imagesOf(b, answer, tt.count)
+				start := time.Now()
+				bareOperations(b, images)
+				bare += time.Since(start)
+			}
+			b.ReportMetric(whole.Seconds()*1000/float64(b.N), "answer-ms")
+			b.ReportMetric(bare.Seconds()*1000/float64(b.N), "bare-ms")
+			b.ReportMetric(whole.Seconds()/bare.Seconds(), "answer/bare")
+		})
+	}
+}
+
+// imagesOf decodes the images in an answer.
+func imagesOf(b *testing.B, answer []byte, count int) []image.Image {
+	b.Helper()
+	_, body, _ := strings.Cut(string(answer), "\r\n\r\n")
+	var got captureAnswer
+	if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Biometrics) != count || got.Biometrics[0].Data == "" {
+		b.Fatalf("answer %.200s", body)
+	}
+	var images []image.Image
+	for _, e := range got.Biometrics {
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(e.Data, ".")[1])
+		if err != nil {
+			b.Fatal(err)
+		}
+		var block dataBlock
+		if err := json.Unmarshal(payload, &block); err != nil {
+			b.Fatal(err)
+		}
+		value, err := base64.RawURLEncoding.DecodeString(block.BioValue)
+		if err != nil {
+			b.Fatal(err)
+		}
+		record, err := iso19794.Decode(value)
+		if err != nil {
+			b.Fatal(err)
+		}
+		img, _, err := imagecodec.DecodeJP2(record.Image())
+		if err != nil {
+			b.Fatal(err)
+		}
+		images = append(images, img)
+	}
+	return images
+}
+
+// bareOperations encodes, hashes and signs images side by side, with nothing
+// around it.
+func bareOperations(b *testing.B, images []image.Image) {
+	var work errgroup.Group
+	for _, img := range images {
+		work.Go(func() error {
+			encoded, err := imagecodec.EncodeJP2(img, imagecodec.JP2Options{Lossless: true, DPI: 500})
+			if err != nil {
+				return err
+			}
+			digest := sha256.Sum256(encoded)
+			_, err = benchKey().Sign(rand.Reader, digest[:], crypto.SHA256)
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
