@@ -200,6 +200,7 @@ func TestNewIdentityRejects(t *testing.T) {
 
 // impostor has the provider's name and another key.
 func impostor(t *testing.T, pki testPKI) *x509.Certificate {
+	t.Helper()
 	return certificate(t, "provider", otherKey().Public(), pki.root, nil, asAuthority)
 }
 

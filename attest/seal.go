@@ -46,7 +46,7 @@ func Seal(record []byte, timestamp, transactionID string, cert *x509.Certificate
 		return Sealed{}, err
 	}
 	var key [sessionKeySize]byte
-	defer clear(key[:])
+	defer clear(key[:]) // what the cipher derives from it is out of reach
 	if _, err := rand.Read(key[:]); err != nil {
 		return Sealed{}, fmt.Errorf("make session key: %w", err)
 	}
@@ -72,8 +72,8 @@ func CheckEncryptionCertificate(cert *x509.Certificate, at time.Time) error {
 		return err
 	}
 	if err := CheckValidity(cert, at); err != nil {
-		// Not wrapped: ErrExpired is about the certificates of our own keys.
-		return fmt.Errorf("%w: %v", ErrNoEncryptionCertificate, err)
+		// Only its text: ErrExpired is about the certificates of our own keys.
+		return fmt.Errorf("%w: %s", ErrNoEncryptionCertificate, err.Error())
 	}
 	return nil
 }

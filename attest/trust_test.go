@@ -87,7 +87,7 @@ func TestTrustCheck(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			for _, other := range []error{ErrExpired, ErrNotYetValid, ErrUntrusted} {
-				if tt.want != other && errors.Is(err, other) {
+				if !errors.Is(tt.want, other) && errors.Is(err, other) {
 					t.Errorf("%v also says %v", err, other)
 				}
 			}

@@ -35,6 +35,7 @@ func TestInterruptedFirstStart(t *testing.T) {
 		t.Fatalf("%d files are in no order, add them", len(files.names())-n)
 	}
 	complete := func(t *testing.T, kept []string) {
+		t.Helper()
 		state := snapshot{}
 		for _, name := range kept {
 			state[name] = files[name]
@@ -60,7 +61,7 @@ func TestInterruptedFirstStart(t *testing.T) {
 			complete(t, append([]string{"machine-id"}, keys[len(keys)-n:]...))
 		})
 	}
-	for n := range len(certificates) {
+	for n := range certificates {
 		t.Run(fmt.Sprintf("%d certificates", n), func(t *testing.T) {
 			complete(t, slices.Concat([]string{"machine-id"}, keys, certificates[:n]))
 		})

@@ -35,7 +35,8 @@ import (
 	"sbid/attest/internal/statedir"
 )
 
-// ErrInUse: another process, or another Set, works in the state directory.
+// ErrInUse means that another process, or another Set, works in the state
+// directory.
 var ErrInUse = statedir.ErrLocked
 
 // A Set is an open developer trust set. It is safe for concurrent use.
@@ -102,6 +103,7 @@ func (s *Set) open(ctx context.Context, names []string, now time.Time) (err erro
 		return err
 	}
 	for _, sub := range []string{trustDir, certificateDir} {
+		//nolint:gosec // certificates are public; those who may enter the state directory may read them
 		if err := os.MkdirAll(filepath.Join(s.dir, sub), 0o755); err != nil {
 			return err
 		}
