@@ -29,21 +29,19 @@ func newBlockMap(img *image.Gray) *blockMap {
 	w, h := img.Rect.Dx()/blockSize, img.Rect.Dy()/blockSize
 	m := &blockMap{w: w, h: h, activity: make([]float32, w*h), fg: make([]bool, w*h)}
 	dark := make([]bool, w*h)
-	for by := range h {
-		for bx := range w {
-			var sum, sum2 int32
-			for y := by * blockSize; y < (by+1)*blockSize; y += 2 {
-				o := y*img.Stride + bx*blockSize
-				for _, v := range img.Pix[o : o+blockSize] {
-					sum += int32(v)
-					sum2 += int32(v) * int32(v)
-				}
+	for i := range m.activity {
+		o := i/w*blockSize*img.Stride + i%w*blockSize
+		var sum, sum2 uint32
+		for range blockSize / 2 {
+			for _, v := range (*[blockSize]uint8)(img.Pix[o:]) {
+				sum += uint32(v)
+				sum2 += uint32(v) * uint32(v)
 			}
-			const n = blockSize * blockSize / 2
-			i := by*w + bx
-			m.activity[i] = float32(math.Sqrt(float64(n*sum2-sum*sum))) / n
-			dark[i] = sum < wetGrey*n
+			o += 2 * img.Stride
 		}
+		const n = blockSize * blockSize / 2
+		m.activity[i] = float32(math.Sqrt(float64(n*sum2-sum*sum))) / n
+		dark[i] = sum < wetGrey*n
 	}
 	threshold := max(activityFloor, 0.6*otsu(m.activity))
 	for i, a := range m.activity {
@@ -84,20 +82,27 @@ func otsu(v []float32) float32 {
 
 // majority keeps a block if it and its neighbours hold at least n blocks of
 // finger, which closes pinholes and removes dust.
-func (m *blockMap) majority(n int) {
-	old := append([]bool(nil), m.fg...)
-	for y := range m.h {
-		for x := range m.w {
-			count := 0
-			for yy := max(y-1, 0); yy <= min(y+1, m.h-1); yy++ {
-				for xx := max(x-1, 0); xx <= min(x+1, m.w-1); xx++ {
-					if old[yy*m.w+xx] {
-						count++
-					}
-				}
-			}
-			m.fg[y*m.w+x] = count >= n
+func (m *blockMap) majority(n uint8) {
+	if m.w == 0 {
+		return
+	}
+	// Sums of three blocks side by side, with a row of platen above and below.
+	sums := make([]uint8, m.w*(m.h+2))
+	for i, fg := range m.fg {
+		if !fg {
+			continue
 		}
+		at, x := i+m.w, i%m.w
+		sums[at]++
+		if x > 0 {
+			sums[at-1]++
+		}
+		if x < m.w-1 {
+			sums[at+1]++
+		}
+	}
+	for i := range m.fg {
+		m.fg[i] = sums[i]+sums[i+m.w]+sums[i+2*m.w] >= n
 	}
 }
 

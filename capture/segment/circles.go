@@ -12,61 +12,39 @@ import (
 const pupilCell = 4
 
 // darkDiscs returns places that may be the pupil, the likeliest first: dark,
-// compact parts of img. The grey that counts as dark is tried downwards from a
-// bright pupil, since a dark iris around it would join in.
+// compact parts of img. Several greys are tried as the limit of what is dark,
+// since pupils differ and a dark iris must not join in.
 func darkDiscs(img *image.Gray) []Circle {
-	w, h := img.Rect.Dx()/pupilCell, img.Rect.Dy()/pupilCell
-	if w == 0 || h == 0 {
-		return nil
-	}
-	mean := make([]int, w*h)
-	for y := range h * pupilCell {
-		row := img.Pix[y*img.Stride:]
-		for x := range w * pupilCell {
-			mean[y/pupilCell*w+x/pupilCell] += int(row[x])
-		}
-	}
+	mean := Luminance(img, img.Rect, pupilCell)
+	w := mean.Rect.Dx()
 	type disc struct {
 		Circle
 		weight float64
 	}
 	var discs []disc
-	for _, dark := range []int{50, 30, 80} {
-		seen := make([]bool, w*h)
-		var stack []int
-		for start := range mean {
-			if seen[start] || mean[start] >= dark*pupilCell*pupilCell {
-				continue
+	for _, dark := range []uint8{50, 30, 80} {
+		label := make([]int32, len(mean.Pix))
+		for i, g := range mean.Pix {
+			if g < dark {
+				label[i] = unlabelled
 			}
-			var p piece
-			var sx, sy int
-			seen[start] = true
-			stack = append(stack[:0], start)
-			for len(stack) > 0 {
-				i := stack[len(stack)-1]
-				stack = stack[:len(stack)-1]
-				x, y := i%w, i/w
-				p.add(x, y)
-				sx, sy = sx+x, sy+y
-				for _, n := range [4]struct {
-					ok bool
-					at int
-				}{{x > 0, i - 1}, {x < w-1, i + 1}, {y > 0, i - w}, {y < h-1, i + w}} {
-					if n.ok && !seen[n.at] && mean[n.at] < dark*pupilCell*pupilCell {
-						seen[n.at] = true
-						stack = append(stack, n.at)
-					}
-				}
+		}
+		parts := connected(label, w)
+		sums := make([]image.Point, len(parts))
+		for i, l := range label {
+			if l > 0 {
+				sums[l-1] = sums[l-1].Add(image.Pt(i%w, i/w))
 			}
-			pw, ph := p.width(), p.bottom-p.top
+		}
+		for i, p := range parts {
+			n, pw, ph := float64(p.cells), p.width(), p.bottom-p.top
 			aspect := float64(min(pw, ph)) / float64(max(pw, ph))
-			fill := float64(p.cells) / float64(pw*ph)
+			fill := n / float64(pw*ph)
 			if p.cells < 20 || aspect < 0.5 || fill < 0.5 {
 				continue
 			}
-			n := float64(p.cells)
 			discs = append(discs, disc{Circle{
-				Point{(float64(sx)/n + 0.5) * pupilCell, (float64(sy)/n + 0.5) * pupilCell},
+				Point{(float64(sums[i].X)/n + 0.5) * pupilCell, (float64(sums[i].Y)/n + 0.5) * pupilCell},
 				math.Sqrt(n/math.Pi) * pupilCell,
 			}, n * aspect * fill})
 		}
@@ -110,15 +88,19 @@ var (
 // mean returns the mean grey on the circle around (x, y), without glints and
 // what is outside img; ok is false if less than half of it is left.
 func (r ring) mean(img *image.Gray, x, y, radius float64) (mean float64, ok bool) {
-	var sum, n float64
+	var sum, n int
+	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
 	for i, c := range r.cos {
-		g, inside := bilinear(img, x+radius*c, y+radius*r.sin[i])
-		if inside && g <= glintGrey {
+		px, py := x+radius*c, y+radius*r.sin[i]
+		if px < 0 || py < 0 || px >= w || py >= h {
+			continue
+		}
+		if g := int(img.Pix[int(py)*img.Stride+int(px)]); g <= glintGrey {
 			sum += g
 			n++
 		}
 	}
-	return sum / max(n, 1), 2*n >= float64(len(r.cos))
+	return float64(sum) / float64(max(n, 1)), 2*n >= len(r.cos)
 }
 
 // edge returns the radius from r0 to r1 at which the grey around (x, y) rises

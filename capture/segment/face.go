@@ -46,7 +46,7 @@ const (
 	sameFace      = 0.2  // overlap of two windows that are one face
 	surelyFace    = 20   // least confidence
 	secondFace    = 0.25 // least confidence of another face, of the first one's
-	smallestFace  = 8    // window sizes begin at the height of the image divided by this
+	smallestFace  = 6    // window sizes begin at the height of the image divided by this
 	minDetectSide = 24   // nothing smaller is looked at
 )
 

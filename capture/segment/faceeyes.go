@@ -12,7 +12,11 @@ const (
 	eyeReach          = 0.11
 	eyeSpread         = 0.07 // standard deviation of the places
 	irisRadius        = 0.044
-	eyeSearchSide     = 200 // the square is shrunk to at least this many pixels
+	eyeSearchSide     = 120 // the square is shrunk to at least this many pixels
+
+	// Differences of grey over two pixels: smaller ones are skin and noise,
+	// larger ones count no more, lest a glint outvote the iris.
+	leastSlope, mostSlope = 4, 60
 )
 
 // findFaceEyes finds the pupils of the face in box, the person's right one
@@ -47,14 +51,16 @@ func darkDisc(patch *image.Gray, expect Point, side float64) Point {
 		for x := 1; x < w-1; x++ {
 			i := y*w + x
 			gx, gy := grey[i+1]-grey[i-1], grey[i+w]-grey[i-w]
-			slope := math.Hypot(gx, gy)
-			if slope < 4 {
+			slope := math.Sqrt(gx*gx + gy*gy)
+			if slope < leastSlope {
 				continue
 			}
+			gx, gy = gx/slope, gy/slope
+			weight := min(slope, mostSlope)
 			for d := nearest; d <= farthest; d++ {
-				cx, cy := x-int(math.Round(d*gx/slope)), y-int(math.Round(d*gy/slope))
-				if cx >= 0 && cy >= 0 && cx < w && cy < h {
-					votes[cy*w+cx] += min(slope, 60) / d
+				cx, cy := float64(x)+0.5-d*gx, float64(y)+0.5-d*gy
+				if cx >= 0 && cy >= 0 && int(cx) < w && int(cy) < h {
+					votes[int(cy)*w+int(cx)] += weight / d
 				}
 			}
 		}
@@ -77,6 +83,9 @@ func darkDisc(patch *image.Gray, expect Point, side float64) Point {
 					sum, sx, sy = sum+v, sx+v*float64(i), sy+v*float64(j)
 					dark += 255 - grey[j*w+i]
 				}
+			}
+			if sum*dark <= best {
+				continue
 			}
 			far := (dx*dx + dy*dy) / (eyeSpread * side * eyeSpread * side)
 			if score := sum * dark * math.Exp(-far/2); score > best {

@@ -52,13 +52,23 @@ func (f Finger) Cut(img *image.Gray) *image.Gray {
 		return out
 	}
 	sin, cos := math.Sincos(f.Angle)
+	sw, sh := src.Rect.Dx(), src.Rect.Dy()
 	for j := range h {
-		v := float64(j) + 0.5
-		for i := range w {
-			u := float64(i) + 0.5
-			if g, ok := bilinear(src, x0+u*cos-v*sin, y0+u*sin+v*cos); ok {
-				out.Pix[j*w+i] = uint8(g + 0.5)
+		row := out.Pix[j*w : (j+1)*w]
+		for i := range row {
+			u, v := float64(i)+0.5, float64(j)+0.5
+			x, y := x0+u*cos-v*sin-0.5, y0+u*sin+v*cos-0.5
+			if x < 0 || y < 0 || x >= float64(sw-1) || y >= float64(sh-1) {
+				continue
 			}
+			// In 256ths of a pixel, which greys of 8 bits cannot tell from exact.
+			fx, fy := int(x*256), int(y*256)
+			at := fy>>8*src.Stride + fx>>8
+			fx, fy = fx&255, fy&255
+			a, b := src.Pix[at:at+2], src.Pix[at+src.Stride:at+src.Stride+2]
+			top := int(a[0])<<8 + fx*(int(a[1])-int(a[0]))
+			bottom := int(b[0])<<8 + fx*(int(b[1])-int(b[0]))
+			row[i] = uint8((top<<8 + fy*(bottom-top) + 1<<15) >> 16)
 		}
 	}
 	return out
@@ -67,26 +77,12 @@ func (f Finger) Cut(img *image.Gray) *image.Gray {
 // maxSide bounds the image that Cut makes of a box not made by this package.
 const maxSide = 1 << 14
 
-// bilinear returns the grey at the place (x, y) of an image at the origin, and
-// whether that place is inside the image.
-func bilinear(img *image.Gray, x, y float64) (float64, bool) {
-	x, y = x-0.5, y-0.5
-	w, h := img.Rect.Dx(), img.Rect.Dy()
-	if !(x >= -0.5 && y >= -0.5 && x < float64(w)-0.5 && y < float64(h)-0.5) {
-		return 0, false
-	}
-	fx, fy := math.Floor(x), math.Floor(y)
-	tx, ty := x-fx, y-fy
-	xa, ya := max(int(fx), 0), max(int(fy), 0)
-	xb, yb := min(int(fx)+1, w-1), min(int(fy)+1, h-1)
-	a, b := img.Pix[ya*img.Stride:], img.Pix[yb*img.Stride:]
-	top := float64(a[xa])*(1-tx) + float64(a[xb])*tx
-	bottom := float64(b[xa])*(1-tx) + float64(b[xb])*tx
-	return top*(1-ty) + bottom*ty, true
-}
-
 // A phalanx is the distal phalanx of a piece, in cells of its frame.
 type phalanx struct{ left, right, tip, crease float64 }
+
+// tipShare is the part of the middle columns, one in so many, that a tip covers
+// in its first row; the spill of a neighbour covers fewer.
+const tipShare = 5
 
 // distal finds the tip, the crease and the sides of p.
 func (f *frame) distal(p piece) phalanx {
@@ -94,7 +90,7 @@ func (f *frame) distal(p piece) phalanx {
 	mid0, mid1 := p.left+width/5, p.right-width/5
 	tip := p.top
 	for run, j := 0, p.top; j < p.bottom; j++ {
-		if 3*f.count(p, j, mid0, mid1) < mid1-mid0 {
+		if tipShare*f.count(p, j, mid0, mid1) < mid1-mid0 {
 			run = 0
 			continue
 		}
@@ -124,6 +120,7 @@ func (f *frame) count(p piece, j, x0, x1 int) int {
 const (
 	creaseFrom, creaseTo = 1.05, 2.3
 	creasePale           = 0.62
+	creaseFlat           = 0.1 // and how little of that it may vary inside
 	phalanxLength        = 1.6 // of a finger without a visible crease
 )
 
@@ -150,15 +147,22 @@ func (f *frame) crease(p piece, tip, mid0, mid1 int) int {
 	for _, a := range profile[:first] {
 		pad += a / float64(max(first, 1))
 	}
-	at, least := -1, math.Inf(1)
-	for j := int(creaseFrom * width); j < min(int(creaseTo*width), rows-1); j++ {
-		if s := smooth(j); s < least {
-			at, least = j, s
-		}
+	least := math.Inf(1)
+	from, to := int(creaseFrom*width), min(int(creaseTo*width), rows-1)
+	for j := from; j < to; j++ {
+		least = min(least, smooth(j))
 	}
 	switch {
-	case at >= 0 && least < creasePale*pad:
-		return tip + at
+	case least < creasePale*pad:
+		// The middle of what is about as pale.
+		for from < to && smooth(from) > least+creaseFlat*pad {
+			from++
+		}
+		end := from
+		for end < to && smooth(end) <= least+creaseFlat*pad {
+			end++
+		}
+		return tip + (from+end)/2
 	case float64(rows) > 2*width:
 		return tip + int(phalanxLength*width)
 	}

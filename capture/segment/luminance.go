@@ -31,11 +31,12 @@ func addLuminance(sums []uint32, img image.Image, x, y, k int) {
 	case *image.RGBA:
 		p := img.Pix[img.PixOffset(x, y):]
 		for i := range sums {
-			for range k {
+			var sum uint32
+			for q := p[4*i*k : 4*(i+1)*k]; len(q) >= 4; q = q[4:] {
 				// The weights 0.299, 0.587 and 0.114 times 2^16.
-				sums[i] += (19595*uint32(p[0]) + 38470*uint32(p[1]) + 7471*uint32(p[2]) + 1<<15) >> 16
-				p = p[4:]
+				sum += (19595*uint32(q[0]) + 38470*uint32(q[1]) + 7471*uint32(q[2]) + 1<<15) >> 16
 			}
+			sums[i] += sum
 		}
 	case *image.Gray:
 		p := img.Pix[img.PixOffset(x, y):]

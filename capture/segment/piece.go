@@ -27,7 +27,7 @@ func (p *piece) add(x, y int) {
 // Limits of what can be a finger, in blocks.
 const (
 	minCells      = 100 // 16 mm²
-	phalanxGap    = 6   // longest crease between two phalanges of a finger
+	phalanxGap    = 8   // longest crease between two phalanges of a finger
 	widestFinger  = 54
 	widestThumb   = 60
 	suspectWidth  = 44 // a piece this wide is two fingers if a finger is missing
@@ -35,38 +35,56 @@ const (
 	seamRows      = 60 // the length below the shorter tip in which two fingers touch
 )
 
-// pieces labels the 4-connected parts of f, joins the phalanges of each finger
-// and returns what is left, from the highest tip to the lowest.
+// pieces labels the parts of f, joins the phalanges of each finger and returns
+// what is left, from the highest tip to the lowest.
 func (f *frame) pieces() []piece {
+	found := connected(f.label, f.w)
+	found = slices.DeleteFunc(found, func(p piece) bool { return p.cells < minCells/2 })
+	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
+	return f.joinPhalanges(found)
+}
+
+// unlabelled marks the cells that connected is to label.
+const unlabelled = -1
+
+// connected labels the 4-connected parts of the unlabelled cells of a map that
+// is w cells wide, 1, 2, 3 and so on, and returns them in this order.
+func connected(label []int32, w int) []piece {
 	var found []piece
 	var stack []int
-	for start, l := range f.label {
-		if l != -1 {
+	for start, l := range label {
+		if l != unlabelled {
 			continue
 		}
 		p := piece{label: int32(len(found) + 1)}
-		stack = append(stack[:0], start)
-		f.label[start] = p.label
+		visit := func(i int) {
+			if label[i] == unlabelled {
+				label[i] = p.label
+				stack = append(stack, i)
+			}
+		}
+		visit(start)
 		for len(stack) > 0 {
 			i := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			x, y := i%f.w, i/f.w
-			p.add(x, y)
-			for _, n := range [4]struct {
-				ok bool
-				at int
-			}{{x > 0, i - 1}, {x < f.w-1, i + 1}, {y > 0, i - f.w}, {y < f.h-1, i + f.w}} {
-				if n.ok && f.label[n.at] == -1 {
-					f.label[n.at] = p.label
-					stack = append(stack, n.at)
-				}
+			x := i % w
+			p.add(x, i/w)
+			if x > 0 {
+				visit(i - 1)
+			}
+			if x < w-1 {
+				visit(i + 1)
+			}
+			if i >= w {
+				visit(i - w)
+			}
+			if i+w < len(label) {
+				visit(i + w)
 			}
 		}
 		found = append(found, p)
 	}
-	found = slices.DeleteFunc(found, func(p piece) bool { return p.cells < minCells/2 })
-	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
-	return f.joinPhalanges(found)
+	return found
 }
 
 // joinPhalanges makes one piece of each finger: what lies just below a tip

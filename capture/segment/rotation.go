@@ -10,7 +10,7 @@ type frame struct {
 	u0, v0   float64 // of the first cell's corner
 	w, h     int
 	activity []float32
-	label    []int32 // 0 is platen, -1 is finger not yet labelled
+	label    []int32 // 0 is platen
 }
 
 // newFrame resamples m by nearest neighbour.
@@ -35,7 +35,7 @@ func newFrame(m *blockMap, theta float64) *frame {
 			}
 			f.activity[j*f.w+i] = m.activity[y*m.w+x]
 			if m.fg[y*m.w+x] {
-				f.label[j*f.w+i] = -1
+				f.label[j*f.w+i] = unlabelled
 			}
 		}
 	}

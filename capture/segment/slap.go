@@ -207,9 +207,9 @@ func findThumbs(m *blockMap, want int) (fingers []Finger, touching bool) {
 		}
 		theta := upright(axis(alone))
 		g := newFrame(alone, theta)
-		whole := piece{label: -1}
+		whole := piece{label: unlabelled}
 		for i, l := range g.label {
-			if l == -1 {
+			if l == unlabelled {
 				whole.add(i%g.w, i/g.w)
 			}
 		}
