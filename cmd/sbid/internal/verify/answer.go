@@ -221,26 +221,29 @@ type chain struct {
 
 func (c *chain) skip(why string) { c.broken = why }
 
-// judge compares the hash of item with the one that its record and the one
-// before make. It goes on from the stated hash, so that only the element that
-// is wrong is blamed.
+// judge compares the hash of item with the one that its record and the hash
+// before make, and goes on from what it should be, so that only the element
+// that is wrong is blamed.
 func (c *chain) judge(item *Item) {
 	const name = "hash chain"
-	stated, err := attest.ParsePreviousHash(item.Hash)
 	switch {
 	case item.Record == nil:
 		item.skip(name, "the record cannot be read")
 	case c.broken != "":
 		item.skip(name, "%s", c.broken)
 	default:
-		if want := attest.ChainHash(c.previous, item.Record).String(); want == item.Hash {
+		c.previous = attest.ChainHash(c.previous, item.Record)
+		if want := c.previous.String(); want == item.Hash {
 			item.ok(name, "follows from the record and the hash before")
 		} else {
 			item.fail(name, "the record and the hash before make %s, the answer says %s", want, quote(item.Hash))
 		}
+		return
 	}
+	// What it should be is not known: go on from what it says.
+	stated, err := attest.ParsePreviousHash(item.Hash)
 	c.previous, c.broken = stated, ""
 	if err != nil || item.Hash == "" {
-		c.broken = "the hash before it is missing or malformed"
+		c.broken = "the hash before it cannot be read"
 	}
 }

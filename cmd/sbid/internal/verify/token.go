@@ -25,6 +25,7 @@ func (v *verifier) tokenFile(token string) Report {
 		v.trust(item, "", signed, attest.DomainDevice)
 		v.deviceInfo(item, signed)
 	case members["serialNo"] != nil:
+		item.Name = "digital ID"
 		item.judge("structure", digitalIDShape.faults(members), "the members of a digital ID")
 		v.trustEither(item, signed)
 	default:

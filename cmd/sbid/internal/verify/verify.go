@@ -1,6 +1,6 @@
 // Package verify judges what an SBI service sent, and says each check in words:
-// answers to captures, discoveries and device info, single tokens and ISO
-// records. It applies the rules of the clients that matter,
+// answers to captures, discoveries and device info, single tokens, CBEFF
+// documents and ISO records. It applies the rules of the clients that matter,
 // so that what passes here is what they accept.
 package verify
 
@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"crypto"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"image"
@@ -117,7 +118,7 @@ type Options struct {
 }
 
 // ErrUnknown says that bytes are nothing that this package knows.
-var ErrUnknown = errors.New("neither an SBI answer, nor a token, nor an ISO record")
+var ErrUnknown = errors.New("neither CBEFF, nor an SBI answer, nor a token, nor an ISO record")
 
 var compactJWS = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
 
@@ -132,6 +133,8 @@ func Bytes(b []byte, o Options) (Report, error) {
 	switch {
 	case isRecord(b):
 		return v.recordFile(b), nil
+	case isBIR(text):
+		return v.cbeffDocument(b), nil
 	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
 		return v.answer(text)
 	case compactJWS.Match(text):
@@ -167,6 +170,22 @@ func anyHas(list []map[string]json.RawMessage, name string) bool {
 }
 
 type verifier struct{ Options }
+
+// isBIR says whether b is XML whose root is called BIR.
+func isBIR(b []byte) bool {
+	if !bytes.HasPrefix(b, []byte("<")) {
+		return false
+	}
+	for d := xml.NewDecoder(bytes.NewReader(b)); ; {
+		token, err := d.RawToken()
+		if err != nil {
+			return false
+		}
+		if start, ok := token.(xml.StartElement); ok {
+			return start.Name.Local == "BIR"
+		}
+	}
+}
 
 func isRecord(b []byte) bool {
 	for _, id := range []string{iso19794.FormatFinger, iso19794.FormatIris, iso19794.FormatFace} {
