@@ -61,9 +61,16 @@ type element struct {
 
 func (s *Server) registrationCapture(c *call) {
 	elements, req, err := s.capture(c, Registration)
-	if err != nil {
+	var document []byte
+	if err == nil && accepts(c.r, cbeffType) {
+		document, err = cbeffDocument(req, elements)
+	}
+	switch {
+	case err != nil:
 		s.fail(c, err)
-	} else {
+	case document != nil:
+		s.send(c.w, http.StatusOK, cbeffType, document)
+	default:
 		s.replyElements(c, elements)
 	}
 	if req != nil {

@@ -226,6 +226,11 @@ func (req *captureRequest) setPositions(positions []driver.Position) {
 	}
 }
 
+// exceptionPhoto says whether a face is wanted as an exception photo.
+func (req *captureRequest) exceptionPhoto() bool {
+	return len(req.capture.Exceptions) > 0 && req.capture.Positions[0] == driver.FullFace
+}
+
 // device finds a device by its id. Some clients send its serial number instead.
 func (s *Server) device(id string) (*Device, error) {
 	if len(s.cfg.Devices) == 0 {
