@@ -163,9 +163,9 @@ func (s *Server) verb(f func(*call)) http.Handler {
 			return
 		}
 		_ = control.SetReadDeadline(time.Time{})
-		c := &call{w: w, r: r, body: body, log: s.log.With("verb", r.Method)}
+		c := &call{w: w, r: r, body: body, log: s.log}
 		f(c)
-		c.log.Debug("answered", "took", time.Since(start).Round(time.Microsecond))
+		c.log.Debug("answered", "verb", r.Method, "took", time.Since(start))
 	})
 }
 
@@ -199,7 +199,7 @@ func (s *Server) fail(c *call, err error) {
 	if code == Internal {
 		level = slog.LevelError
 	}
-	c.log.Log(c.r.Context(), level, "refused", "code", int(code), "err", err)
+	c.log.Log(c.r.Context(), level, "refused", "verb", c.r.Method, "code", int(code), "err", err)
 	s.reply(c.w, http.StatusOK, errorBody(c.r.Method, c.r.Header.Get("Accept-Language"), code))
 }
 
@@ -256,7 +256,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 // Listen binds the lowest free port of 127.0.0.1 from first to last. A port
 // that is taken is passed over.
 func Listen(ctx context.Context, first, last int) (net.Listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1} // nobody on this machine goes away without a word
 	var err error
 	for port := first; port <= last; port++ {
 		var l net.Listener

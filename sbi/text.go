@@ -73,7 +73,12 @@ func newCatalog() catalog.Catalog {
 
 // Text returns what people read for a code, in the best language we have for
 // an Accept-Language header.
-func (c Code) Text(acceptLanguage string) string { return translate(acceptLanguage, c.String()) }
+func (c Code) Text(acceptLanguage string) string {
+	if acceptLanguage == "" { // as most clients have it, in every probe
+		return texts[c].english
+	}
+	return translate(acceptLanguage, c.String())
+}
 
 // hintText returns the line under a preview, "" for none.
 func hintText(acceptLanguage string, h capture.Hint) string {
