@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,21 +57,55 @@ func TestMain(m *testing.M) {
 // newState returns a state directory of its own with keys in it.
 func newState(t testing.TB) string {
 	t.Helper()
-	from, err := trustSet()
-	if err != nil {
-		t.Fatal(err)
-	}
 	to := filepath.Join(t.TempDir(), "state")
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+	if err := copyState(to); err != nil {
 		t.Fatal(err)
 	}
 	return to
 }
 
+func copyState(to string) error {
+	from, err := trustSet()
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	// A copy is readable by others, and such keys are refused.
+	return filepath.WalkDir(to, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o600)
+	})
+}
+
 // start runs sbisim with its own state until the test ends.
 func start(t testing.TB, args ...string) *sim {
 	t.Helper()
-	s := &sim{t: t, state: newState(t), log: &lockedBuffer{}}
+	s, err := newSim(newState(t), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("sbisim: %v\n%s", err, s.log)
+		}
+	})
+	return s.in(t)
+}
+
+// in returns the same sbisim for the use of another test.
+func (s *sim) in(t testing.TB) *sim {
+	same := *s
+	same.t = t
+	return &same
+}
+
+// newSim runs sbisim on a state directory and returns when it is ready.
+func newSim(state string, args ...string) (*sim, error) {
+	s := &sim{state: state, log: &lockedBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
@@ -88,11 +123,6 @@ func start(t testing.TB, args ...string) *sim {
 			return fmt.Errorf("sbisim did not end")
 		}
 	})
-	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
-			t.Errorf("sbisim: %v\n%s", err, s.log)
-		}
-	})
 	want := 2
 	for i, a := range args {
 		if a == "--purpose" && !strings.Contains(args[i+1], ",") {
@@ -102,11 +132,11 @@ func start(t testing.TB, args ...string) *sim {
 	lines := bufio.NewScanner(out)
 	for range want {
 		if !lines.Scan() {
-			t.Fatalf("sbisim ended before it was ready: %v\n%s", s.stop(), s.log)
+			return nil, fmt.Errorf("sbisim ended before it was ready: %w\n%s", s.stop(), s.log)
 		}
 		var purpose, url string
 		if _, err := fmt.Sscanf(lines.Text(), "ready %s %s", &purpose, &url); err != nil {
-			t.Fatalf("stdout: %q: %v", lines.Text(), err)
+			return nil, errors.Join(fmt.Errorf("stdout: %q: %w", lines.Text(), err), s.stop())
 		}
 		switch url = strings.TrimSuffix(url, "/"); purpose {
 		case "Registration":
@@ -116,7 +146,7 @@ func start(t testing.TB, args ...string) *sim {
 		}
 	}
 	go io.Copy(io.Discard, out)
-	return s
+	return s, nil
 }
 
 // call sends one request as a client would, on a connection of its own, and
