@@ -74,11 +74,16 @@ func parseCodestream(b []byte) (codestream, error) {
 	if mark != markSOT {
 		return codestream{}, fmt.Errorf("marker %04X where a tile-part should start", mark)
 	}
+	seen := make([]bool, cs.tiles)
 	for mark == markSOT {
-		part, err := r.tilePart()
+		tile, part, err := r.tilePart()
 		if err != nil {
 			return codestream{}, err
 		}
+		if tile >= cs.tiles {
+			return codestream{}, fmt.Errorf("tile %d: the picture has %d", tile, cs.tiles)
+		}
+		seen[tile] = true
 		end, err := cs.parseHeader(&part, markPLT, markPPT)
 		if err != nil {
 			return codestream{}, err
@@ -90,6 +95,9 @@ func parseCodestream(b []byte) (codestream, error) {
 	}
 	if mark != markEOC {
 		return codestream{}, errors.New("the codestream has no end: it is cut short or damaged")
+	}
+	if i := slices.Index(seen, false); i >= 0 {
+		return codestream{}, fmt.Errorf("tile %d of %d is missing", i, cs.tiles)
 	}
 	if cs.blocks*cs.components > maxBlocks || cs.packets*cs.components*cs.layers > maxPackets {
 		return codestream{}, fmt.Errorf("%d code blocks and precincts, %d packets of %d layers a component: too many to decode",
@@ -252,13 +260,13 @@ func (r *segments) segment() []byte {
 }
 
 // tilePart returns the tile-part whose SOT marker was just read, from behind
-// its first segment.
-func (r *segments) tilePart() (segments, error) {
+// its first segment, and the number of its tile.
+func (r *segments) tilePart() (tile int, part segments, err error) {
 	const sot = 12 // marker and segment
 	s := segments{rest: r.rest}
 	head := s.segment()
 	if len(head) != sot-4 {
-		return segments{}, errors.New("the start of a tile-part (SOT) is damaged")
+		return 0, segments{}, errors.New("the start of a tile-part (SOT) is damaged")
 	}
 	// The length counts from the marker on; in the last tile-part it may be 0,
 	// for all but the end of the codestream.
@@ -267,11 +275,11 @@ func (r *segments) tilePart() (segments, error) {
 		n = int64(len(r.rest)) - 2
 	}
 	if n < sot-2 || n > int64(len(r.rest)) {
-		return segments{}, fmt.Errorf("a tile-part is %d bytes long where %d are left: the codestream is cut short or damaged", n+2, len(r.rest)+2)
+		return 0, segments{}, fmt.Errorf("a tile-part is %d bytes long where %d are left: the codestream is cut short or damaged", n+2, len(r.rest)+2)
 	}
-	part := segments{rest: r.rest[sot-2 : n]}
+	part = segments{rest: r.rest[sot-2 : n]}
 	r.rest = r.rest[n:]
-	return part, nil
+	return int(binary.BigEndian.Uint16(head)), part, nil
 }
 
 // padCodestream returns b with n bytes more of comment (COM) in its main

@@ -14,10 +14,10 @@ type JP2Options struct {
 	Lossless bool
 	// Ratio is the size of the pixels, one byte a component, over the size of
 	// the file: from 1 to 15; 0 stands for 10. The file is not larger than that,
-	// unless headers alone exceed it (pictures of a few thousand pixels), and is
-	// smaller where the picture has nothing more to tell, but never less than a
-	// 15th of the pixels, which is the limit for authentication in the MOSIP
-	// biometric image specification.
+	// unless headers alone exceed it (pictures of a few thousand pixels). It is
+	// smaller where the picture has nothing more to tell; but then comment fills
+	// it up to 15:1, the limit for authentication in the MOSIP biometric image
+	// specification.
 	Ratio float64
 	// DPI is what the resolution box says, in pixels per inch up to 1664. 0
 	// leaves the box out.
@@ -90,7 +90,6 @@ func levelsFor(p pixels) int {
 func encodeLossy(p pixels, o JP2Options, overhead int) ([]byte, error) {
 	raw := p.width * p.height * p.components
 	most := max(int(float64(raw)/o.Ratio)-overhead, minCodestream)
-	least := raw/maxRatio - overhead
 	// OpenJPEG forgets a few bytes of headers when it counts.
 	aim := most - 16
 	for range 5 {
@@ -99,8 +98,11 @@ func encodeLossy(p pixels, o JP2Options, overhead int) ([]byte, error) {
 			return nil, err
 		}
 		n := len(codestream)
-		if n <= most || most == minCodestream {
-			return padCodestream(codestream, least-n), nil
+		switch {
+		case raw/(overhead+n) > maxRatio: // in whole numbers, as MOSIP counts
+			return padCodestream(codestream, raw/maxRatio-overhead-n), nil
+		case n <= most || most == minCodestream:
+			return codestream, nil
 		}
 		aim -= n - most
 	}

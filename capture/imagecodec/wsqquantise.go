@@ -13,7 +13,9 @@ const (
 	zeroWidth = 1.2
 	// minVariance is what a subband needs to be worth coding.
 	minVariance = 1.01
-	// maxQuantised is the largest coefficient that the entropy code can express.
+	// minStep is finer than grey values are. Coefficients, at most 32 times a
+	// sample of ±128, then fit the 16 bits that the entropy code has.
+	minStep      = 0.1
 	maxQuantised = 1<<16 - 1
 )
 
@@ -58,7 +60,10 @@ func quantisers(variances []float64, rate float64) [wsqSlots]quantiser {
 		})
 		if len(counted) == before {
 			for k, step := range steps {
-				bands[k] = quantiser{float32(step / scale), float32(zeroWidth * step / scale)}
+				if step > 0 {
+					step = max(step/scale, minStep)
+					bands[k] = quantiser{float32(step), float32(zeroWidth * step)}
+				}
 			}
 			break
 		}

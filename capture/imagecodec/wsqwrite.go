@@ -13,9 +13,10 @@ const (
 	DefaultWSQRate = 0.75
 	maxWSQRate     = 8
 
-	// minWSQSide is the least width and height that leave two values in the
-	// smallest subbands.
-	minWSQSide = 64
+	// minWSQSide is the least width and height whose every line still has five
+	// values when it is split last. How shorter ones are to be mirrored is not
+	// clear: NIST's decoder does it in a way of its own.
+	minWSQSide = 65
 
 	// minWSQFile is the length below which MOSIP's decoder refuses a file: having
 	// found "NIST_COM 9" it takes " 9" as a length, and copies 0x2039 bytes.
@@ -28,7 +29,7 @@ const (
 // comment that MOSIP reads. If it came out at less than a 15th of the pixels,
 // the limit for authentication in the MOSIP biometric image specification, the
 // rate is raised; if that does not help, or if it is too short for MOSIP, zeros
-// in a second comment fill it up. Both sides of img are at least 64 pixels.
+// in a second comment fill it up. Both sides of img are at least 65 pixels.
 func EncodeWSQ(img *image.Gray, bitrate float64, dpi int) ([]byte, error) {
 	file, err := encodeWSQ(img, bitrate, dpi)
 	if err != nil {
