@@ -79,6 +79,8 @@ func (p *Person) look(pos driver.Position, shot Shot) *look {
 
 // lid returns the height of the edges of the lids at x, in radii of the iris
 // from its centre, y down.
+//
+//go:norace
 func (l *look) lid(x float64) (upper, lower float64) {
 	const corner = 2.15 // half the width of the opening of the eye
 	mid := 0.5 * (l.eyeTraits.upper + l.eyeTraits.lower)
@@ -106,6 +108,7 @@ func (p *Person) drawEye(img *image.Gray, pos driver.Position, shot Shot) EyeTru
 	return l.truth
 }
 
+//go:norace
 func (l *look) grey(px, py float64) float64 {
 	iris := l.truth.Iris
 	sin, cos := math.Sincos(l.roll)
@@ -127,6 +130,8 @@ func (l *look) grey(px, py float64) float64 {
 }
 
 // ball returns the grey of the eyeball: pupil, iris, sclera and caruncle.
+//
+//go:norace
 func (l *look) ball(px, py, x, y float64) float64 {
 	iris, pupil := l.truth.Iris, l.truth.Pupil
 	dx, dy := px-pupil.X, py-pupil.Y
@@ -165,6 +170,8 @@ func toLimbus(ux, uy float64, pupil, iris Circle) float64 {
 }
 
 // lidSkin returns the grey of the skin round the eye.
+//
+//go:norace
 func (l *look) lidSkin(px, py float32, x, y, upper, lower float64) float64 {
 	grey := l.eyeTraits.skin + 7*float64(l.skin.at(px, py)) + 2.5*float64(l.pores.at(px, py))
 	grey -= 20 * smoothstep(1.6, 3.0, math.Abs(x)) // the light falls off sideways

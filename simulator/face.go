@@ -82,18 +82,18 @@ type FaceTruth struct {
 // Face returns the picture of a camera, 960×720 pixels.
 func (p *Person) Face(shot Shot) (*image.RGBA, FaceTruth) {
 	img, truth := p.drawFace(shot)
-	return p.expose(img, shot), truth
+	return p.photograph(img, shot), truth
 }
 
 // ExceptionPhoto returns a picture of 1440×960 pixels of the face between both
 // raised hands, with the fingers cut and the eyes covered that are missing.
 func (p *Person) ExceptionPhoto(missing []driver.Position, shot Shot) (*image.RGBA, FaceTruth) {
 	img, truth := p.drawPhoto(missing, shot)
-	return p.expose(img, shot), truth
+	return p.photograph(img, shot), truth
 }
 
-// expose adds the blur of the lens and the noise of the sensor.
-func (p *Person) expose(base *image.RGBA, shot Shot) *image.RGBA {
+// photograph adds the blur of the lens and the noise of the sensor.
+func (p *Person) photograph(base *image.RGBA, shot Shot) *image.RGBA {
 	blurRGBA(base, math.Hypot(faceBlur, shot.Blur))
 	return colourFrame(base, p.random(streamNoise, int(driver.FullFace), shot.moment()))
 }
@@ -169,6 +169,8 @@ func unitVector(x, y, z float64) [3]float64 {
 }
 
 // toFace returns the point of the face that is seen at a pixel.
+//
+//go:norace
 func (s *sitter) toFace(px, py float64) (u, v float64) {
 	dx, dy := (px-s.x)/s.unit, (py-s.y)/s.unit
 	x, y := dx*s.roll.cos+dy*s.roll.sin, dy*s.roll.cos-dx*s.roll.sin

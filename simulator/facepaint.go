@@ -14,6 +14,8 @@ type spot struct {
 
 // colourAt returns the colour of a pixel, layer upon layer from the wall to
 // the hair. Slopes are those of the relief.
+//
+//go:norace
 func (s *sitter) colourAt(px, py, height, slopeX, slopeY float64) colour {
 	c := wall(py / height)
 	// The body does not turn with the head.
@@ -49,6 +51,8 @@ func wall(t float64) colour {
 }
 
 // halfWidth of the face at a height.
+//
+//go:norace
 func (s *sitter) halfWidth(v float64) float64 {
 	if v < 0 {
 		t := min(v/s.crown, 1)
@@ -60,12 +64,15 @@ func (s *sitter) halfWidth(v float64) float64 {
 
 // lit returns how much light a surface of the given slope sends back: 1 when
 // it faces the camera.
+//
+//go:norace
 func (s *sitter) lit(slopeX, slopeY float64) float64 {
 	n := unitVector(-slopeX, -slopeY, 1)
 	facing := n[0]*s.light[0] + n[1]*s.light[1] + n[2]*s.light[2]
 	return (0.50 + 0.55*max(facing, 0)) / (0.50 + 0.55*s.light[2])
 }
 
+//go:norace
 func (s *sitter) skinColour(p *spot, slopeX, slopeY float64) colour {
 	u, v, a := p.u, p.v, p.a
 	light := s.lit(slopeX, slopeY)
@@ -85,6 +92,7 @@ func (s *sitter) skinColour(p *spot, slopeX, slopeY float64) colour {
 	return s.paintBrow(c, u, v)
 }
 
+//go:norace
 func (s *sitter) paintNose(c colour, u, v float64) colour {
 	a := math.Abs(u)
 	c = c.times(1 - 0.22*bell(a, v, 0.10, s.nose+0.105, 0.12, 0.035)) // shadow below
@@ -94,6 +102,7 @@ func (s *sitter) paintNose(c colour, u, v float64) colour {
 	return c.times(1 - 0.18*wing)
 }
 
+//go:norace
 func (s *sitter) paintMouth(c colour, u, v float64) colour {
 	x := u / s.mouthHalf
 	if math.Abs(x) > 1.15 || math.Abs(v-s.mouth) > 0.4 {
@@ -116,6 +125,7 @@ func (s *sitter) paintMouth(c colour, u, v float64) colour {
 	return c.times(1 - 0.13*bell(u, v, 0, s.mouth+1.25*s.lips+0.06, 0.2, 0.035))
 }
 
+//go:norace
 func (s *sitter) paintEye(c colour, u, v float64) colour {
 	side, closed := 1.0, s.closed[1]
 	if u < 0 {
@@ -159,6 +169,7 @@ func (s *sitter) paintEye(c colour, u, v float64) colour {
 	return c.times(1 - 0.07*math.Exp(-bag*bag)*smoothstep(1.2, 0.6, math.Abs(x)))
 }
 
+//go:norace
 func (s *sitter) paintBrow(c colour, u, v float64) colour {
 	x := (math.Abs(u) - 0.52) / 0.35 // -1 inner end … 1 outer end
 	if math.Abs(x) > 1.2 {
@@ -171,6 +182,7 @@ func (s *sitter) paintBrow(c colour, u, v float64) colour {
 	return mix(c, mix(s.hair.times(0.8), s.skin.times(0.4), 0.2), 0.85*cover)
 }
 
+//go:norace
 func (s *sitter) paintEars(c colour, p *spot) colour {
 	x, y := (p.a-s.width-0.02)/0.135, (p.v-0.25)/0.36
 	if math.Abs(x) > 2 || math.Abs(y) > 1.5 {
@@ -184,6 +196,8 @@ func (s *sitter) paintEars(c colour, p *spot) colour {
 }
 
 // paintBody draws the neck and a round-necked shirt.
+//
+//go:norace
 func (s *sitter) paintBody(c colour, u, v, soft float64) colour {
 	a := math.Abs(u)
 	neck := lerp(0.70, 0.66, smoothstep(1.0, 2.0, v)) + 0.5*smoothstep(1.95, 2.6, v)*smoothstep(1.95, 2.6, v)
@@ -217,6 +231,8 @@ func (s *sitter) paintBody(c colour, u, v, soft float64) colour {
 
 // skull is the half width of the hair round the head at a height, negative
 // above it.
+//
+//go:norace
 func (s *sitter) skull(v float64) float64 {
 	crown := s.crown - 0.6*s.volume - 0.05
 	t := (0.05 - v) / (0.05 - crown)
@@ -231,6 +247,8 @@ func (s *sitter) skull(v float64) float64 {
 }
 
 // backHair is how much of a pixel is hair behind the face.
+//
+//go:norace
 func (s *sitter) backHair(p *spot) float64 {
 	w, end := p.skull, s.length
 	if p.a > w+0.3 || p.v > end+0.3 {
@@ -247,6 +265,8 @@ func (s *sitter) backHair(p *spot) float64 {
 
 // frontHair is how much of a pixel is hair before the face: what grows above
 // the hairline, and what comes down beside it.
+//
+//go:norace
 func (s *sitter) frontHair(p *spot) float64 {
 	down, inner := 0.15, p.half-0.03-0.05*smoothstep(0.2, -0.8, p.v)
 	if s.length > 1 {
@@ -263,6 +283,8 @@ func (s *sitter) frontHair(p *spot) float64 {
 }
 
 // hairColour is streaked along the strands, which fan out from above the head.
+//
+//go:norace
 func (s *sitter) hairColour(u, v float64) colour {
 	du, dv := u-0.12, v-s.crown+0.55
 	angle, far := du/dv, math.Sqrt(du*du+dv*dv)

@@ -13,6 +13,8 @@ func bell(u, v, u0, v0, sdU, sdV float64) float64 {
 }
 
 // bulk is how far the head comes towards the camera, without small features.
+//
+//go:norace
 func (s *sitter) bulk(u, v float64) float64 {
 	x, y := u/1.3, (v-0.05)/2.1
 	z := 1.15 * math.Sqrt(max(0.02, 1-x*x-y*y))
@@ -20,6 +22,8 @@ func (s *sitter) bulk(u, v float64) float64 {
 }
 
 // relief is the height of the face with its features, which the light shows.
+//
+//go:norace
 func (s *sitter) relief(u, v float64) float64 {
 	if math.Abs(u) > 1.4 || v < -2 || v > 2.2 {
 		return 0

@@ -49,6 +49,9 @@ var fingerSizes = [5]struct{ width, length float64 }{{345, 510}, {256, 408}, {25
 // periodFactors make the ridges of thumbs wider and of little fingers finer.
 var periodFactors = [5]float64{1.06, 1, 1, 1, 0.95}
 
+// wearOf is how much more than others the fingers that work hardest are worn.
+var wearOf = [5]float64{0.08, 0.03, 0, 0, 0}
+
 // creaseGap is the strip of skin in the joint that does not touch the platen.
 const creaseGap = 14
 
@@ -89,7 +92,7 @@ func (p *Person) shape(pos driver.Position) fingerShape {
 func (p *Person) growFinger(pos driver.Position) *finger {
 	kind, _ := fingerKind(pos)
 	shape := p.shape(pos)
-	f := &finger{shape: shape, class: p.class(pos), wear: p.hand.wear}
+	f := &finger{shape: shape, class: p.class(pos), wear: p.hand.wear + wearOf[kind]}
 	f.w = int(shape.width+2*masterBorder) &^ 3
 	f.h = int(shape.length+creaseGap+shape.phalanx+2*masterBorder) &^ 3
 	// The period follows the size of the hand: a small one has as many ridges.

@@ -122,6 +122,8 @@ func chooseFilters(f *flow, w, h, block int, scale, x0, y0 float64) []uint16 {
 // pass filters src into dst and limits the result to -1…1. Blocks of
 // 1<<shift by 1<<shift pixels share a filter. The border, which has too few neighbours,
 // is only limited.
+//
+//go:norace
 func (b *bank) pass(dst, src []float32, w, h, shift int, choice []uint16, gain float32) {
 	copy(dst, src)
 	n, reach := b.side, b.side/2
@@ -152,6 +154,8 @@ func (b *bank) pass(dst, src []float32, w, h, shift int, choice []uint16, gain f
 
 // double enlarges the part of src inside its margin twofold to w×h pixels by
 // bilinear interpolation.
+//
+//go:norace
 func double(src []float32, sw, w, h int) []float32 {
 	dst := make([]float32, w*h)
 	for y := range h {

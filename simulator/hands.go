@@ -16,6 +16,8 @@ type limb struct {
 
 // distance to the outline, negative inside, and how far along the limb the
 // point lies: 0 at its beginning, 1 at its end.
+//
+//go:norace
 func (l *limb) distance(x, y float64) (d, along float64) {
 	dx, dy := l.x1-l.x0, l.y1-l.y0
 	along = ((x-l.x0)*dx + (y-l.y0)*dy) / (dx*dx + dy*dy)
@@ -90,6 +92,8 @@ func (s *sitter) drawHand(img *image.RGBA, p palm, side float64) image.Rectangle
 
 // handColour returns the colour at a point of the hand and how much of the
 // pixel it covers.
+//
+//go:norace
 func (s *sitter) handColour(p *palm, x, y, px, py float64) (colour, float64) {
 	soft := 1 / s.unit
 	skin := mix(s.skin, colour{238, 196, 172}, 0.3) // palms are light on everybody

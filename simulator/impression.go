@@ -92,7 +92,8 @@ type skin struct {
 
 func (p *Person) skin(how Impression) skin {
 	r := p.random(streamSkin, 0, how.Capture)
-	m := min(max(p.hand.dryness+normal(r, -0.05, 0.14)+how.Moisture, -1), 1)
+	m := min(max(p.hand.dryness+normal(r, -0.05, 0.16), -0.45), 0.35)
+	m = min(max(m+how.Moisture, -1), 1)
 	return skin{
 		dry: max(0, -m), wet: max(0, m),
 		wear:     min(p.hand.wear+how.Wear, 1),
@@ -165,6 +166,8 @@ func (pr *print) bounds(w, h int) image.Rectangle {
 
 // rimAt returns how far towards the rim of the contact the point (u, v) of the
 // finger lies: 0 in the middle of a phalanx, 1 on its outline.
+//
+//go:norace
 func (pr *print) rimAt(u, v float32) float32 {
 	w, l := float32(pr.shape.width/2), float32(pr.shape.length)
 	middle := 1.24 * w // of the pad: above it the outline is an ellipse
@@ -197,6 +200,8 @@ func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
 // draw adds the rows from top to bottom of the finger to the contact. Where
 // fingers overlap, the one that presses more firmly prints.
+//
+//go:norace
 func (pr *print) draw(c *contact, top, bottom int) {
 	area := pr.bounds(c.w, c.h)
 	wear, dry, wet := float32(pr.skin.wear), float32(pr.skin.dry), float32(pr.skin.wet)
@@ -225,7 +230,7 @@ func (pr *print) draw(c *contact, top, bottom int) {
 			height := ridge * (1 - wear*(0.55+0.35*pr.patch.at(u, v)))
 			height -= 1.1 * lost * (1 - 0.75*wet)
 			blotch, grain, speck := pr.blotch.at(u, v), pr.grain.at(u, v), pr.speck.at(u, v)
-			height -= (0.18+0.3*wet+0.5*wear)*blotch + 0.8*(0.10+0.9*dry+0.8*wear)*grain + (0.12+0.8*dry+0.3*wear)*speck
+			height -= (0.18+0.3*wet+0.5*wear)*blotch + 0.8*(0.22+0.9*dry+0.8*wear)*grain + (0.24+0.8*dry+0.3*wear)*speck
 			if wet > 0 {
 				// Sweat bridges valleys.
 				height = max(height, 2*smoothstep(1.1-1.1*wet, 1.9-1.1*wet, 0.8*blotch+0.6*grain)-1)
@@ -237,6 +242,8 @@ func (pr *print) draw(c *contact, top, bottom int) {
 
 // sample returns the ridge, -1 to 1, and what detail takes from it, 0 to 1, at
 // the point (u, v).
+//
+//go:norace
 func (f *finger) sample(u, v float32) (ridge, lost float32) {
 	x, y := u+float32(f.w)/2, v+masterBorder
 	x = min(max(x, 0), float32(f.w-2))
@@ -261,6 +268,8 @@ const (
 )
 
 // tone makes the base of a contact.
+//
+//go:norace
 func (c *contact) tone(how Impression) *image.Gray {
 	dst := filled(c.w, c.h, platenGrey)
 	table := c.skin.table(how.Lift)
@@ -279,9 +288,9 @@ func (c *contact) tone(how Impression) *image.Gray {
 func (s skin) table(lift float64) *[256][256]uint8 {
 	press := 1 - lift
 	pressure := lerp(0.15, s.pressure, press)
-	spread := lerp(0.5, 1, press)   // contact grows from the middle of the pad
-	wetting := lerp(0.22, 1, press) // a dry touch couples little light
-	threshold := 0.9*s.dry - 0.8*s.wet - 0.25*(pressure-0.5) + 0.25*lift
+	spread := lerp(0.55, 1, press)  // contact grows from the middle of the pad
+	wetting := lerp(0.36, 1, press) // a dry touch couples little light
+	threshold := 0.9*s.dry - 0.8*s.wet - 0.25*(pressure-0.5) + 0.8*lift
 	valley := 0.06 + 0.25*s.wet
 	soft := 0.08 + 0.11*pressure
 	var t [256][256]uint8

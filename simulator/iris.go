@@ -136,6 +136,8 @@ func furrow(t []float64, u, v, length, depth float64) {
 }
 
 // stroma returns the texture at u turns and v from pupil (0) to limbus (1).
+//
+//go:norace
 func (e *eye) stroma(u, v float64) float64 {
 	u = (u - math.Floor(u)) * textureAngles
 	v = min(max(v*textureRadii-0.5, 0), textureRadii-1.001)

@@ -34,6 +34,10 @@ func newNoise(r *rand.Rand, cell float64) noise {
 	return noise{noiseTile(), float32(uniform(r, 0, tileSide)), float32(uniform(r, 0, tileSide)), float32(1 / cell)}
 }
 
+// at returns the noise at a point not more than 1000 cells left of or above the
+// origin.
+//
+//go:norace
 func (n *noise) at(x, y float32) float32 {
 	// The offset keeps coordinates positive, so that conversion rounds down.
 	x = float32(x*n.scale) + n.x + 4*tileSide
@@ -66,6 +70,8 @@ func newRing(r *rand.Rand, nodes, rows int) ring {
 }
 
 // at takes u in turns and v from 0 at the first row to 1 at the last.
+//
+//go:norace
 func (g *ring) at(u, v float64) float64 {
 	u -= math.Floor(u)
 	x := u * float64(g.nodes)

@@ -47,6 +47,8 @@ func pressing(c *contact, how Impression) func(lift float64) image.Image {
 const (
 	eyeBlur, eyeUnfocused   = 0.9, 6
 	faceBlur, faceUnfocused = 0.7, 5
+
+	faceUnderexposed = 0.6 // of the light is missing at the beginning
 )
 
 // focusingGray draws eyes that come into focus.
@@ -59,13 +61,26 @@ func focusingGray(sharp *image.Gray, shot Shot) func(lift float64) image.Image {
 	}
 }
 
-// focusingColour draws a face that comes into focus.
+// focusingColour draws a face while the camera finds focus and exposure.
 func focusingColour(sharp *image.RGBA, shot Shot) func(lift float64) image.Image {
 	return func(lift float64) image.Image {
 		img := image.NewRGBA(sharp.Rect)
-		copy(img.Pix, sharp.Pix)
+		expose(img.Pix, sharp.Pix, 1-faceUnderexposed*lift)
 		blurRGBA(img, math.Hypot(math.Hypot(faceBlur, shot.Blur), faceUnfocused*lift))
 		return img
+	}
+}
+
+// expose sets the colours of dst to those of src times gain, both opaque bases.
+//
+//go:norace
+func expose(dst, src []uint8, gain float64) {
+	var table [256]uint8
+	for v := range table {
+		table[v] = toBase((float64(v) + noiseMean) * gain)
+	}
+	for i := 0; i+4 <= len(src); i += 4 {
+		dst[i], dst[i+1], dst[i+2], dst[i+3] = table[src[i]], table[src[i+1]], table[src[i+2]], 255
 	}
 }
 

@@ -54,7 +54,7 @@ func (l *placement) truth() Truth {
 		x, y := l.at(0, v)
 		return image.Pt(int(math.Round(x)), int(math.Round(y)))
 	}
-	return Truth{l.position, point(0), point(l.shape.length), l.shape.width, l.tilt}
+	return Truth{l.position, point(0), point(l.shape.length + creaseGap/2), l.shape.width, l.tilt}
 }
 
 func (p *Person) placeSlap(sensor driver.Sensor, missing []driver.Position, pose Pose) []placement {

@@ -98,8 +98,10 @@ type drawn struct {
 
 func (d *drawn) next() driver.Frame {
 	if d.draw != nil {
-		d.base = d.draw(max(0, 1-float64(d.frame)/settleFrames))
-		if d.frame >= settleFrames {
+		// Slow at first: a finger that has just touched hardly prints.
+		t := float64(d.frame) / settleFrames
+		d.base = d.draw(1 - t*t)
+		if t == 1 {
 			d.draw = nil
 		}
 	}
