@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sbid/capture/cbeff"
+	"sbid/driver"
 )
 
 // Each change to the golden document is judged by Validate and, where it is at
@@ -22,6 +23,7 @@ func TestValidateAgreesWithTheSchema(t *testing.T) {
 		open    = `<BIR xmlns="http://standards.iso.org/iso-iec/19785/-3/ed-2/">`
 		xsi     = `xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`
 	)
+	docs, valid := map[string][]byte{}, map[string]bool{}
 	for name, tt := range map[string]struct {
 		old, new string
 		fault    string // part of what Validate says; empty if it is valid
@@ -100,11 +102,37 @@ func TestValidateAgreesWithTheSchema(t *testing.T) {
 			case tt.fault != "" && !strings.Contains(strings.Join(faults, "\n"), tt.fault):
 				t.Errorf("faults %q, want %q", faults, tt.fault)
 			}
-			checkWithXMLLint(t, []byte(doc), tt.fault == "")
+			docs[name], valid[name] = []byte(doc), tt.fault == ""
 			if _, err := cbeff.Parse([]byte(doc)); (err == nil) != (faults == nil) {
 				t.Errorf("Parse: %v; Validate: %q", err, faults)
 			}
 		})
+	}
+	checkAllWithXMLLint(t, bothSchemas, docs, valid)
+}
+
+// One of the two copies of the schema lacks this type, which the registration
+// client writes all the same.
+func TestExceptionPhotoIsValidByOneCopyOfTheSchema(t *testing.T) {
+	s := vector(t)
+	s.Position, s.ExceptionPhoto = driver.FullFace, true
+	b, err := cbeff.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := cbeff.Marshal([]cbeff.BIR{b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), "<Type>ExceptionPhoto</Type>\n      <Subtype></Subtype>") {
+		t.Errorf("%s", doc)
+	}
+	if faults := cbeff.Validate(doc); faults != nil {
+		t.Errorf("%q", faults)
+	}
+	const name = "exception photo"
+	for schema, valid := range map[string]bool{"mosip-cbeff.xsd": true, "mosip-cbeff-docs.xsd": false} {
+		checkAllWithXMLLint(t, schema, map[string][]byte{name: doc}, map[string]bool{name: valid})
 	}
 }
 
