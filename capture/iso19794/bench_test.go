@@ -1,6 +1,7 @@
 package iso19794_test
 
 import (
+	"slices"
 	"testing"
 
 	"sbid/capture/iso19794"
@@ -11,7 +12,7 @@ func benchmarkRecords(b *testing.B) map[string]iso19794.Record {
 	records := map[string]iso19794.Record{}
 	for _, p := range []driver.Position{driver.LeftIndex, driver.LeftIris, driver.FullFace} {
 		s := sample(p)
-		s.Image = append(jp2[:len(jp2):len(jp2)], make([]byte, 100_000)...)
+		s.Image = append(slices.Clip(jp2), make([]byte, 100_000)...)
 		r, err := iso19794.New(iso19794.Registration, s)
 		if err != nil {
 			b.Fatal(err)

@@ -36,11 +36,13 @@ type Annotation struct {
 	Fingers []AnnotatedFinger // at most 255
 }
 
+// AnnotatedFinger is a missing finger.
 type AnnotatedFinger struct {
 	Position FingerPosition
 	Reason   AnnotationReason
 }
 
+// AnnotationReason is why a finger is missing.
 type AnnotationReason byte
 
 const (

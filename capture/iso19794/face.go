@@ -47,6 +47,7 @@ type Landmark struct {
 	X, Y, Z uint16 // pixels from the top left corner; Z only of Anthropometric3D
 }
 
+// LandmarkType is the list that a landmark's code is from.
 type LandmarkType byte
 
 const (
@@ -62,10 +63,16 @@ const (
 	faceImageHeader   = 15 // image information and image length
 )
 
-func (f *Face) Format() string            { return FormatFace }
-func (f *Face) Image() []byte             { return f.Data }
+// Format returns FormatFace.
+func (f *Face) Format() string { return FormatFace }
+
+// Image returns the compressed image, which is not a copy.
+func (f *Face) Image() []byte { return f.Data }
+
+// Size returns width and height in pixels.
 func (f *Face) Size() (width, height int) { return int(f.Width), int(f.Height) }
 
+// Position returns whose image this is: always driver.FullFace.
 func (f *Face) Position() (driver.Position, bool) { return driver.FullFace, true }
 
 // LogValue keeps the image out of logs.

@@ -53,10 +53,16 @@ const (
 	fingerImageHeader   = 22 // finger position to image length
 )
 
-func (f *Finger) Format() string            { return FormatFinger }
-func (f *Finger) Image() []byte             { return f.Data }
+// Format returns FormatFinger.
+func (f *Finger) Format() string { return FormatFinger }
+
+// Image returns the compressed image, which is not a copy.
+func (f *Finger) Image() []byte { return f.Data }
+
+// Size returns width and height in pixels.
 func (f *Finger) Size() (width, height int) { return int(f.Width), int(f.Height) }
 
+// Position returns whose image this is: false unless it is of one finger.
 func (f *Finger) Position() (driver.Position, bool) {
 	return driver.Position(f.FingerPosition), f.FingerPosition <= LeftLittle
 }

@@ -38,10 +38,16 @@ const (
 	irisImageHeader  = 33 // representation number to image length
 )
 
-func (i *Iris) Format() string            { return FormatIris }
-func (i *Iris) Image() []byte             { return i.Data }
+// Format returns FormatIris.
+func (i *Iris) Format() string { return FormatIris }
+
+// Image returns the compressed image, which is not a copy.
+func (i *Iris) Image() []byte { return i.Data }
+
+// Size returns width and height in pixels.
 func (i *Iris) Size() (width, height int) { return int(i.Width), int(i.Height) }
 
+// Position returns whose image this is: false if the eye label is not defined.
 func (i *Iris) Position() (driver.Position, bool) { return i.EyeLabel.position() }
 
 // LogValue keeps the image out of logs.
