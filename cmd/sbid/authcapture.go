@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 
 	"sbid/attest"
@@ -29,13 +28,11 @@ func (cmd *authCaptureCmd) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	if cmd.Transaction == "" {
-		cmd.Transaction = rand.Text()
-	}
-	options, err := cmd.options(positions)
+	options, err := cmd.options()
 	if err != nil {
 		return err
 	}
+	options.Asked = positions
 	if cmd.DecryptKey != "" {
 		if options.Key, err = attest.ReadKey(cmd.DecryptKey); err != nil {
 			return usageError(err)

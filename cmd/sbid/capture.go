@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -42,9 +44,12 @@ func (r *request) Validate() error {
 	return nil
 }
 
-// options says how to judge the answer to a request for positions.
-func (r *request) options(positions []driver.Position) (verify.Options, error) {
-	o := verify.Options{Previous: r.PreviousHash, Asked: positions, Transaction: r.Transaction}
+// options says how to judge the answer, and makes up what the user left out.
+func (r *request) options() (verify.Options, error) {
+	if r.Transaction == "" {
+		r.Transaction = rand.Text()
+	}
+	o := verify.Options{Previous: r.PreviousHash, Transaction: r.Transaction}
 	if r.Trust != "" {
 		trust, err := attest.ReadTrust(r.Trust)
 		if err != nil {
@@ -76,11 +81,13 @@ func (cmd *captureCmd) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	if cmd.Transaction == "" {
-		cmd.Transaction = rand.Text()
-	}
-	if _, err := cmd.options(nil); err != nil { // before anybody places a finger
+	// What can be wrong here must be found before anybody places a finger.
+	options, err := cmd.options()
+	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(filepath.Dir(cmd.CBEFF)); err != nil || !info.IsDir() {
+		return usagef("--cbeff %s: there is no such folder", cmd.CBEFF)
 	}
 	folder, err := openFolder(cmd.Out)
 	if err != nil {
@@ -95,16 +102,13 @@ func (cmd *captureCmd) Run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	positions, bio, err := cmd.plan(subID, sensor, exceptions)
+	var bio client.Bio
+	options.Asked, bio, err = cmd.plan(subID, sensor, exceptions)
 	if err != nil {
 		return err
 	}
 	c.progress("%s", placeHint(cmd.Type.Modality, sensor))
 	body, err := cmd.call(ctx, api, device, bio)
-	if err != nil {
-		return err
-	}
-	options, err := cmd.options(positions)
 	if err != nil {
 		return err
 	}
@@ -130,8 +134,7 @@ func (cmd *captureCmd) call(ctx context.Context, api *client.Client, d client.De
 	return answer.Raw, err
 }
 
-// plan says which positions an answer must have, nil if any will do, and asks
-// for them.
+// plan says which positions an answer must have, and asks for them.
 func (cmd *captureCmd) plan(subID string, sensor driver.Sensor, exceptions []driver.Position) ([]driver.Position, client.Bio, error) {
 	m := cmd.Type.Modality
 	bio := client.Bio{SubID: subID, Exceptions: names(exceptions)}
@@ -245,7 +248,7 @@ type capturedBiometric struct {
 // finish saves what a capture brought, tells about it and fails if anything in
 // it did not verify.
 func finish(c *console, f folder, doc captured, report verify.Report) error {
-	doc.Out, doc.Kind, doc.Checks = f.dir, report.Kind, report.Items
+	doc.Out, doc.Kind, doc.Checks, doc.Biometrics = f.dir, report.Kind, report.Items, []capturedBiometric{}
 	for _, item := range report.Items {
 		if item.Token == "" {
 			continue // about the answer as a whole
@@ -299,6 +302,6 @@ func (doc *captured) print(w io.Writer, report verify.Report) {
 	printCounts(w, report.Count(verify.OK), report.Count(verify.Failed), report.Count(verify.NotChecked))
 }
 
-func printCounts(w io.Writer, ok, failed, notMade int) {
-	fmt.Fprintf(w, "%d checks ok, %d failed, %d not made.\n", ok, failed, notMade)
+func printCounts(w io.Writer, ok, failed, notChecked int) {
+	fmt.Fprintf(w, "%d checks ok, %d failed, %d not checked.\n", ok, failed, notChecked)
 }

@@ -42,10 +42,12 @@ func (t target) find(ctx context.Context, c *client.Client, purpose string) (cli
 		return client.Device{}, err
 	}
 	var all, fitting []client.Device
-	var refusals []error // services that answered with an error
+	var refusal, silence error // a service without devices; a port that speaks something else
 	for _, s := range services {
 		if _, ok := errors.AsType[*client.Error](s.Err); ok {
-			refusals = append(refusals, s.Err)
+			refusal = s.Err
+		} else if s.Err != nil {
+			silence = s.Err
 		}
 		all = append(all, s.Devices...)
 	}
@@ -57,8 +59,10 @@ func (t target) find(ctx context.Context, c *client.Client, purpose string) (cli
 	switch {
 	case len(services) == 0:
 		return client.Device{}, noDevice(hintNoService, "nothing listens on %s", describePorts(ports))
-	case len(all) == 0 && len(refusals) > 0:
-		return client.Device{}, refusals[0]
+	case len(all) == 0 && refusal != nil:
+		return client.Device{}, refusal
+	case t.Port != 0 && silence != nil:
+		return client.Device{}, noDevice("Something else uses this port. See what is there with: sbid devices", "%w", silence)
 	case len(fitting) == 0:
 		return client.Device{}, noDevice("See what is there with: sbid devices", "no %s device of type %v%s on %s",
 			purpose, t.Type, t.named(), describePorts(ports))
@@ -80,7 +84,7 @@ func (t target) find(ctx context.Context, c *client.Client, purpose string) (cli
 // has no purpose yet; it is only taken by its id, to be told so.
 func (t target) fits(d client.Device, purpose string) bool {
 	if t.Device != "" {
-		return d.ID == t.Device
+		return d.ID == t.Device && (d.Purpose == purpose || d.Purpose == "")
 	}
 	return d.Purpose == purpose && d.DigitalID.Type == t.Type.String()
 }

@@ -411,7 +411,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 			if b.Err == nil && b.Data == "" {
 				t.Errorf("neither data nor an error: %+v", b)
 			}
-			if sbiErr, ok := b.Err.(*Error); ok && (sbiErr.Code == 0 || err == nil) {
+			if sbiErr, ok := errors.AsType[*Error](b.Err); ok && (sbiErr.Code == 0 || err == nil) {
 				t.Errorf("%v beside %v", sbiErr, err)
 			}
 		}

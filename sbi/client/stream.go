@@ -90,7 +90,7 @@ func readFrames(r io.Reader) iter.Seq2[[]byte, error] {
 		parts := partReader{in: bufio.NewReader(r)}
 		for {
 			frame, err := parts.next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if !yield(frame, err) || err != nil {
@@ -166,7 +166,7 @@ func (p *partReader) header() (int64, error) {
 	size := int64(-1)
 	for range headerLines {
 		line, err := p.line()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return 0, fmt.Errorf("the stream ends in a frame's header: %w", io.ErrUnexpectedEOF)
 		}
 		if err != nil {
@@ -195,9 +195,9 @@ func (p *partReader) header() (int64, error) {
 func (p *partReader) line() (string, error) {
 	b, err := p.in.ReadSlice('\n') // at most the reader's buffer, 4096 bytes
 	switch {
-	case err == bufio.ErrBufferFull:
+	case errors.Is(err, bufio.ErrBufferFull):
 		return "", errors.New("a line of the stream has no end")
-	case err == io.EOF && len(b) > 0:
+	case errors.Is(err, io.EOF) && len(b) > 0:
 	case err != nil:
 		return "", err
 	}

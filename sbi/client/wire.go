@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -93,13 +92,9 @@ func reportedError(answer []byte) *Error {
 		Biometrics []element `json:"biometrics"`
 	}
 	var elements []element
-	if bytes.HasPrefix(bytes.TrimLeft(answer, " \t\r\n"), []byte("[")) {
-		if json.Unmarshal(answer, &elements) != nil {
-			return nil
-		}
-	} else {
-		if json.Unmarshal(answer, &object) != nil {
-			return nil
+	if err := json.Unmarshal(answer, &elements); err != nil {
+		if err := json.Unmarshal(answer, &object); err != nil {
+			return nil //nolint:nilerr // neither form: no error is reported in it
 		}
 		elements = append(object.Biometrics, object.element)
 	}

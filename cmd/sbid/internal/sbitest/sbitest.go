@@ -81,6 +81,9 @@ func (k *Keys) Trust() *attest.Trust { return k.set.Trust() }
 // Device is the identity of the devices, DEVICE key and certificates.
 func (k *Keys) Device() *attest.Identity { return k.set.Device("slap") }
 
+// FTM is the identity that signs the digital IDs of level L1.
+func (k *Keys) FTM() *attest.Identity { return k.set.FTM() }
+
 // Faults that a service can be told to have.
 const (
 	Busy         = "busy"          // devices and captures say 111
@@ -107,11 +110,18 @@ type Service struct {
 // Start starts a service that runs until the test ends.
 func Start(t testing.TB, keys *Keys) *Service {
 	t.Helper()
-	s := &Service{keys: keys}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	s.Port = server.Listener.Addr().(*net.TCPAddr).Port
+	s, stop := New(keys)
+	t.Cleanup(stop)
 	return s
+}
+
+// New starts a service that runs until stop is called.
+func New(keys *Keys) (s *Service, stop func()) {
+	s = &Service{keys: keys}
+	server := httptest.NewUnstartedServer(s)
+	s.Port = server.Listener.Addr().(*net.TCPAddr).Port
+	server.Start()
+	return s, server.Close
 }
 
 // SetFault makes the service misbehave; "" makes it behave.
@@ -253,7 +263,7 @@ func (s *Service) info() any {
 
 func (s *Service) signedID(d device) string {
 	if d.level == "L1" {
-		return s.sign(s.keys.set.FTM(), d.digitalID())
+		return s.sign(s.keys.FTM(), d.digitalID())
 	}
 	return s.sign(s.keys.Device(), d.digitalID())
 }

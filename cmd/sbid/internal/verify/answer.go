@@ -31,7 +31,7 @@ func (v *verifier) captureAnswer(b []byte) Report {
 	if len(elements) == 0 {
 		faults = append(faults, "biometrics is empty")
 	}
-	whole.judge("structure", faults, fmt.Sprintf("%d in the answer", len(elements)))
+	whole.judge("structure", faults, fmt.Sprintf("biometrics: %d", len(elements)))
 	report.Items = append(report.Items, whole)
 
 	chain := &chain{}
