@@ -143,7 +143,7 @@ func (h huffman) codes() *[256]code {
 }
 
 // errCoefficients is what damaged entropy data ends in.
-var errCoefficients = errors.New("the coded coefficients are cut short or damaged")
+var errCoefficients = errors.New("the coded coefficients are cut short, too many or damaged")
 
 // bitReader reads bits from the highest of each byte down.
 type bitReader struct {
@@ -192,7 +192,7 @@ func (h *huffman) symbol(r *bitReader) (byte, error) {
 }
 
 // decodeCoefficients fills to, which holds zeros, with the quantised
-// coefficients in the entropy data b.
+// coefficients in the entropy data b, of which no whole byte may be left over.
 func (h *huffman) decodeCoefficients(b []byte, to []int32) error {
 	r := bitReader{b: b}
 	for len(to) > 0 {
@@ -228,6 +228,9 @@ func (h *huffman) decodeCoefficients(b []byte, to []int32) error {
 		}
 		to[0] = int32(value)
 		to = to[run:]
+	}
+	if r.n+8*len(r.b) >= 8 {
+		return errCoefficients
 	}
 	return nil
 }

@@ -95,6 +95,7 @@ func TestDecodeCoefficientsRefuses(t *testing.T) {
 		"a run too long":    {0b110_00001, 0b010_00000},
 		"half a run":        {0b110_00000},
 		"no code":           {0b111_11111},
+		"a byte left over":  {0b000_00000, 0b01111111, 0xFF},
 	} {
 		if err := h.decodeCoefficients(data, make([]int32, 9)); err == nil {
 			t.Errorf("%s: no error", name)

@@ -227,8 +227,8 @@ func scaledUp(v float64) [3]byte {
 	return [3]byte{exponent, byte(n >> 8), byte(n)}
 }
 
-// scaleUp returns v * 10^exponent as the largest integer up to limit. Small
-// values keep a small exponent, as no reader needs more than nine digits.
+// scaleUp returns v * 10^exponent, rounded, with the largest exponent up to 20
+// that keeps it below limit: as many digits as there is room for.
 func scaleUp(v, limit float64) (exponent byte, n uint32) {
 	for v != 0 && v*10+0.5 < limit && exponent < 20 {
 		v *= 10
