@@ -21,6 +21,7 @@ import (
 const (
 	specVersion = "0.9.5" // of SBI: the one every client accepts
 	loopback    = "127.0.0.1"
+	toolkitPort = 4510 // the last that MOSIP's compliance toolkit looks at, from 4501 on
 
 	maxBody     = 64 << 10         // bytes of a request; the largest real one has about 1 KB
 	maxHeader   = 16 << 10         // bytes
@@ -63,6 +64,9 @@ type Server struct {
 // nothing. A device is listed from the first SetKeys on.
 func NewServer(cfg Config, listener net.Listener) *Server {
 	s := &Server{cfg: cfg, log: cfg.Log.With("purpose", string(cfg.Purpose)), listener: listener}
+	if port := listener.Addr().(*net.TCPAddr).Port; port > toolkitPort {
+		s.log.Warn("the compliance toolkit looks for devices on ports 4501 to 4510 only", "port", port)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("MOSIPDISC /device", s.verb(s.discover))
 	mux.Handle("SBIDISC /device", s.verb(s.discover))
