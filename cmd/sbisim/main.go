@@ -21,11 +21,12 @@ import (
 
 type flags struct {
 	daemon.Options
-	StateDir     string           `placeholder:"DIR" help:"Where keys, certificates and serial numbers are kept. Default: sbisim in the user's state directory."`
-	Seed         uint64           `default:"1" help:"Which virtual person is on the scanners."`
-	Organisation string           `default:"sbid developer" help:"Organisation in the device certificates."`
-	Frames       string           `placeholder:"DIR" type:"existingdir" help:"Play these pictures instead of the virtual person: left-index.pgm, left-iris.png, face.jpg, left-slap.png ..."`
-	Version      kong.VersionFlag `help:"Say which version this is."`
+	StateDir              string           `placeholder:"DIR" help:"Where keys, certificates and serial numbers are kept. Default: sbisim in the user's state directory."`
+	Seed                  uint64           `default:"1" help:"Which virtual person is on the scanners."`
+	Organisation          string           `default:"sbid developer" help:"Organisation in the device certificates."`
+	EncryptionCertificate string           `placeholder:"FILE" type:"existingfile" help:"Encrypt auth captures for this certificate, such as the one that the compliance toolkit hands out, instead of the developer trust set's."`
+	Frames                string           `placeholder:"DIR" type:"existingdir" help:"Play these pictures instead of the virtual person: left-index.pgm, left-iris.png, face.jpg, left-slap.png ..."`
+	Version               kong.VersionFlag `help:"Say which version this is."`
 }
 
 func main() {

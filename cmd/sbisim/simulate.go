@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"image"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sbid/attest"
 	"sbid/attest/developer"
 	"sbid/capture"
 	"sbid/capture/imagecodec"
@@ -54,6 +56,14 @@ func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		return fmt.Errorf("open state directory: %w", err)
 	}
 	defer set.Close()
+	encryption := set.Encryption()
+	if f.EncryptionCertificate != "" {
+		certs, err := attest.ReadCertificates(f.EncryptionCertificate)
+		if err != nil {
+			return err
+		}
+		encryption = certs[0]
+	}
 	sim := simulator.New(simulator.Config{
 		Seed:     f.Seed,
 		SerialOf: func(addr string) string { return serial(set.MachineID(), addr) },
@@ -65,7 +75,7 @@ func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	}
 	var devices []daemon.Device
 	for _, info := range infos {
-		devices = append(devices, device(set, f.Organisation, sim, info))
+		devices = append(devices, device(set, encryption, f.Organisation, sim, info))
 	}
 	control := &control{sim: sim, set: set, log: log}
 	d, err := f.New(ctx, devices, true, control.handlers(), log, stdout)
@@ -89,12 +99,12 @@ Ctrl-C ends this service.
 
 `
 
-func device(set *developer.Set, organisation string, sim *simulator.Simulator, info driver.Info) daemon.Device {
+func device(set *developer.Set, encryption *x509.Certificate, organisation string, sim *simulator.Simulator, info driver.Info) daemon.Device {
 	role := roles[info.Addr]
 	d := &sbi.Device{
 		ID: role.id, Scanner: capture.NewScanner(sim, info), SubType: role.subType,
 		Level: "L0", Serial: info.Serial, Purpose: role.purpose,
-		Provider: organisation, ProviderID: "SBID.DEVELOPER", Encryption: set.Encryption(),
+		Provider: organisation, ProviderID: "SBID.DEVELOPER", Encryption: encryption,
 	}
 	if role.purpose == sbi.Auth {
 		d.Level = "L1"
