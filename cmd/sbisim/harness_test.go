@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type sim struct {
 	registration, auth string
 	log                *lockedBuffer
 	stop               func() error // ends it like Ctrl-C and returns what run returned
+	turns              *sync.Map    // from a deviceId to the *sync.Mutex of who captures
 }
 
 // trustSet is one state directory, made once for all tests: RSA keys take long.
@@ -35,6 +37,7 @@ var trustSet = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	atEnd(func() error { return os.RemoveAll(dir) })
 	var names []string
 	for _, r := range roles {
 		names = append(names, r.name)
@@ -48,10 +51,25 @@ var trustSet = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, _ := trustSet(); dir != "" {
-		os.RemoveAll(dir)
+	for _, f := range slices.Backward(endings.all) {
+		if err := f(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
+}
+
+// endings undo what was made for all tests.
+var endings struct {
+	mu  sync.Mutex
+	all []func() error
+}
+
+func atEnd(f func() error) {
+	endings.mu.Lock()
+	defer endings.mu.Unlock()
+	endings.all = append(endings.all, f)
 }
 
 // newState returns a state directory of its own with keys in it.
@@ -105,7 +123,7 @@ func (s *sim) in(t testing.TB) *sim {
 
 // newSim runs sbisim on a state directory and returns when it is ready.
 func newSim(state string, args ...string) (*sim, error) {
-	s := &sim{state: state, log: &lockedBuffer{}}
+	s := &sim{state: state, log: &lockedBuffer{}, turns: &sync.Map{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
