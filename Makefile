@@ -26,7 +26,8 @@ run: build
 	@exec bin/sbisim --state-dir $(STATE) $(ARGS)
 
 test: setup-test
-	go test -race -shuffle=on -timeout=20m ./...
+	go test -race -shuffle=on -timeout=30m ./...
+	go test -run='^TestNothingIsLeftBehind$$' -timeout=10m ./cmd/sbisim
 
 bench: setup-build
 	.ci/bench
