@@ -7,107 +7,85 @@ import (
 )
 
 // The ridges of a finger grow out of noise by filtering it again and again
-// with the local direction and period, as in SFinGe (Cappelli, 2004): first at
-// half resolution, where most of the work is done, then at full resolution.
+// with the local direction and period, as in SFinGe (Cappelli, 2004). They grow
+// at half resolution: ridges are 4 to 5 px apart there, so that nothing is lost.
 const (
-	angles     = 64 // of the filter bank, over half a turn
-	periods    = 10
-	minPeriod  = 7.0 // px at 500 dpi
-	maxPeriod  = 13.0
-	halfSide   = 9 // of a filter at half resolution
-	fullSide   = 15
-	halfPasses = 24 // fewer leave more minutiae, more heal them
-	fullPasses = 2
+	angles    = 64 // of the filter bank, over half a turn
+	periods   = 10
+	minPeriod = 7.0 // px at 500 dpi
+	maxPeriod = 13.0
+	side      = 9    // of a filter, at half resolution
+	spread    = 0.42 // standard deviation of its bell, in periods
+	passes    = 20   // fewer leave more minutiae, more heal them
 )
 
-// A bank holds one filter for each direction and period.
-type bank struct {
-	side    int
-	kernels [angles * periods][]float32
-}
+// A filter is a square of weights, row by row.
+type filter [side * side]float32
 
-var (
-	halfBank = sync.OnceValue(func() *bank { return newBank(halfSide, 0.5, 0.42) })
-	fullBank = sync.OnceValue(func() *bank { return newBank(fullSide, 1, 0.38) })
-)
-
-// newBank makes Gabor filters of zero mean and unit sum of absolute values.
-// Their Gaussian is round, with a standard deviation of spread periods.
-func newBank(side int, scale, spread float64) *bank {
-	b := &bank{side: side}
-	for i := range b.kernels {
-		sin, cos := math.Sincos(math.Pi * float64(i/periods) / angles)
-		period := scale * (minPeriod + (maxPeriod-minPeriod)*float64(i%periods)/(periods-1))
-		b.kernels[i] = gabor(side, sin, cos, period, spread*period)
+// bank holds a filter for each direction and period.
+var bank = sync.OnceValue(func() *[angles * periods]filter {
+	var b [angles * periods]filter
+	for i := range b {
+		period := minPeriod + (maxPeriod-minPeriod)*float64(i%periods)/(periods-1)
+		b[i] = gabor(math.Pi*float64(i/periods)/angles, period/2)
 	}
-	return b
-}
+	return &b
+})
 
-func gabor(side int, sin, cos, period, sd float64) []float32 {
-	var wave, bell []float64
+// gabor returns a filter for ridges of the given direction (y up) and period,
+// with zero mean and unit sum of absolute values.
+func gabor(direction, period float64) filter {
+	sin, cos := math.Sincos(direction)
+	var wave, bell [side * side]float64
 	var waves, bells float64
-	for y := -side / 2; y <= side/2; y++ {
-		for x := -side / 2; x <= side/2; x++ {
-			across := float64(x)*sin + float64(y)*cos // y down, angle with y up
-			g := math.Exp(-float64(x*x+y*y) / (2 * sd * sd))
-			w := g * math.Cos(2*math.Pi*across/period)
-			bell, wave = append(bell, g), append(wave, w)
-			bells, waves = bells+g, waves+w
-		}
+	for i := range wave {
+		x, y := float64(i%side-side/2), float64(i/side-side/2)
+		bell[i] = math.Exp(-(x*x + y*y) / (2 * spread * period * spread * period))
+		wave[i] = bell[i] * math.Cos(2*math.Pi*(x*sin+y*cos)/period)
+		bells, waves = bells+bell[i], waves+wave[i]
 	}
 	var sum float64
 	for i := range wave {
 		wave[i] -= bell[i] * waves / bells
 		sum += math.Abs(wave[i])
 	}
-	k := make([]float32, len(wave))
-	for i := range k {
-		k[i] = float32(wave[i] / sum)
+	var f filter
+	for i := range f {
+		f[i] = float32(wave[i] / sum)
 	}
-	return k
+	return f
 }
 
-// margin is how far the growth at half resolution reaches beyond the picture,
-// so that the border of the picture has neighbours.
+// margin is how far the growth reaches beyond the picture, in px at half
+// resolution, so that the border of the picture has neighbours.
 const margin = 8
 
 // grow returns the ridges of a picture of w×h pixels, both even: 127 is the
 // middle of a ridge, -127 that of a valley. The flow's origin is at (x0, y0).
 func grow(f *flow, r *rand.Rand, w, h int, x0, y0 float64) []int8 {
 	hw, hh := w/2+2*margin, h/2+2*margin
-	half := make([]float32, hw*hh)
-	for i := range half {
-		half[i] = float32(0.3 * r.NormFloat64())
+	cells, next := make([]float32, hw*hh), make([]float32, hw*hh)
+	for i := range cells {
+		cells[i] = float32(0.3 * r.NormFloat64())
 	}
-	choice := chooseFilters(f, hw, hh, 2, 2, x0+2*margin, y0+2*margin)
-	next := make([]float32, hw*hh)
-	for range halfPasses {
-		halfBank().pass(next, half, hw, hh, 1, choice, 3.0)
-		half, next = next, half
+	choice := chooseFilters(f, hw, hh, x0+2*margin, y0+2*margin)
+	for range passes - 1 {
+		pass(next, cells, hw, hh, choice, 3)
+		cells, next = next, cells
 	}
-	full := double(half, hw, w, h)
-	choice = chooseFilters(f, w, h, 4, 1, x0, y0)
-	next = make([]float32, w*h)
-	for range fullPasses {
-		fullBank().pass(next, full, w, h, 2, choice, 2.2)
-		full, next = next, full
-	}
-	ridges := make([]int8, w*h)
-	for i, v := range full {
-		ridges[i] = int8(math.Round(float64(v) * 127))
-	}
-	return ridges
+	// The last pass is not limited, so that ridges are pure waves, which can be
+	// enlarged without steps.
+	pass(next, cells, hw, hh, choice, 1)
+	return enlarge(next, hw, w, h, 2.6*127)
 }
 
-// chooseFilters looks up the filter of every block of block×block pixels,
-// each of which is scale pixels of the flow wide. Rows hold ⌈w/block⌉ choices.
-func chooseFilters(f *flow, w, h, block int, scale, x0, y0 float64) []uint16 {
-	columns := (w + block - 1) / block
-	choice := make([]uint16, 0, columns*((h+block-1)/block))
-	for by := 0; by < h; by += block {
-		for bx := 0; bx < w; bx += block {
-			x := (float64(bx)+float64(block)/2)*scale - x0
-			y := (float64(by)+float64(block)/2)*scale - y0
+// chooseFilters looks up the filter of every square of 2×2 cells. Rows hold
+// ⌈w/2⌉ choices.
+func chooseFilters(f *flow, w, h int, x0, y0 float64) []uint16 {
+	choice := make([]uint16, 0, (w+1)/2*((h+1)/2))
+	for j := 0; j < h; j += 2 {
+		for i := 0; i < w; i += 2 {
+			x, y := float64(i+1)*2-x0, float64(j+1)*2-y0
 			a := int(math.Round(f.direction(x, y)/(math.Pi/angles))) % angles
 			if a < 0 {
 				a += angles
@@ -119,61 +97,87 @@ func chooseFilters(f *flow, w, h, block int, scale, x0, y0 float64) []uint16 {
 	return choice
 }
 
-// pass filters src into dst and limits the result to -1…1. Blocks of
-// 1<<shift by 1<<shift pixels share a filter. The border, which has too few neighbours,
-// is only limited.
+// pass filters src into dst and limits the result to -1…1. The border, which
+// has too few neighbours, is copied.
 //
 //go:norace
-func (b *bank) pass(dst, src []float32, w, h, shift int, choice []uint16, gain float32) {
+func pass(dst, src []float32, w, h int, choice []uint16, gain float32) {
 	copy(dst, src)
-	n, reach := b.side, b.side/2
-	columns := (w + 1<<shift - 1) >> shift
+	filters := bank()
+	const reach = side / 2
 	for y := reach; y < h-reach; y++ {
-		filters := choice[(y>>shift)*columns:]
+		choices := choice[(y/2)*((w+1)/2):]
 		for x := reach; x < w-reach; x++ {
-			kernel := b.kernels[filters[x>>shift]]
+			f := &filters[choices[x/2]]
 			var sum float32
-			at := (y-reach)*w + x - reach
-			for len(kernel) >= n {
-				row := src[at : at+n : at+n]
-				k := kernel[:len(row)]
-				var s0, s1, s2 float32
-				for i := 0; i+2 < len(row); i += 3 {
-					s0 += float32(row[i] * k[i])
-					s1 += float32(row[i+1] * k[i+1])
-					s2 += float32(row[i+2] * k[i+2])
-				}
-				sum += s0 + s1 + s2
-				kernel = kernel[n:]
-				at += w
+			for j := range side {
+				// The conversions keep the compiler from fusing multiplications with
+				// additions, which would round differently.
+				k := (*[side]float32)(f[j*side:])
+				p := (*[side]float32)(src[(y-reach+j)*w+x-reach:])
+				sum += float32(p[0]*k[0]) + float32(p[1]*k[1]) + float32(p[2]*k[2]) +
+					(float32(p[3]*k[3]) + float32(p[4]*k[4]) + float32(p[5]*k[5])) +
+					(float32(p[6]*k[6]) + float32(p[7]*k[7]) + float32(p[8]*k[8]))
 			}
 			dst[y*w+x] = min(max(gain*sum, -1), 1)
 		}
 	}
 }
 
-// double enlarges the part of src inside its margin twofold to w×h pixels by
-// bilinear interpolation.
+// taps is the number of weights of the enlarging filter.
+const taps = 6
+
+// lanczos are the weights for a point a quarter of the way from the third
+// value to the fourth; in reverse, from the fourth to the third.
+var lanczos = sync.OnceValue(func() (weights [taps]float32) {
+	sum := 0.0
+	var l [taps]float64
+	for i := range l {
+		x := math.Pi * (float64(i-2) - 0.25)
+		l[i] = math.Sin(x) / x * math.Sin(x/3) / (x / 3)
+		sum += l[i]
+	}
+	for i := range l {
+		weights[i] = float32(l[i] / sum)
+	}
+	return weights
+})
+
+// enlarge doubles the part of src inside its margin to w×h pixels, multiplies
+// it with gain and limits it to ±127.
 //
 //go:norace
-func double(src []float32, sw, w, h int) []float32 {
-	dst := make([]float32, w*h)
+func enlarge(src []float32, sw, w, h int, gain float32) []int8 {
+	k := lanczos()
+	dst := make([]int8, w*h)
+	line := make([]float32, sw)
 	for y := range h {
 		// The centre of pixel y lies at y/2 - 1/4 among the smaller ones.
-		j, ty := y/2+margin, float32(0.25)
-		if y%2 == 0 {
-			j, ty = j-1, 0.75
+		for i := range line {
+			line[i] = interpolate(src[i:], sw, y, &k)
 		}
 		for x := range w {
-			i, tx := x/2+margin, float32(0.25)
-			if x%2 == 0 {
-				i, tx = i-1, 0.75
-			}
-			a, b := src[j*sw+i:], src[(j+1)*sw+i:]
-			top := a[0] + float32((a[1]-a[0])*tx)
-			bottom := b[0] + float32((b[1]-b[0])*tx)
-			dst[y*w+x] = top + float32((bottom-top)*ty)
+			v := gain * interpolate(line, 1, x, &k)
+			dst[y*w+x] = int8(math.Round(float64(min(max(v, -127), 127))))
 		}
 	}
 	return dst
+}
+
+// interpolate returns the value at pixel i of the doubled line whose values are
+// step apart in src, margin of them before the first.
+func interpolate(src []float32, step, i int, k *[taps]float32) float32 {
+	var sum float32
+	first := (i/2 + margin - 2) * step
+	if i%2 == 1 {
+		for t, weight := range k {
+			sum += float32(src[first+t*step] * weight)
+		}
+		return sum
+	}
+	first -= step
+	for t, weight := range k {
+		sum += float32(src[first+(taps-1-t)*step] * weight)
+	}
+	return sum
 }

@@ -9,7 +9,6 @@
 package simulator
 
 import (
-	"math"
 	"math/rand/v2"
 	"sync"
 
@@ -93,4 +92,5 @@ func smoothstep[T float32 | float64](a, b, x T) T {
 
 func lerp[T float32 | float64](a, b, t T) T { return a + (b-a)*t }
 
-func toByte(v float64) uint8 { return uint8(min(max(math.Round(v), 0), 255)) }
+// toByte rounds a grey value.
+func toByte(v float64) uint8 { return uint8(min(max(v+0.5, 0), 255)) }

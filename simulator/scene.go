@@ -133,8 +133,9 @@ func emptyScene(addr string, sensor driver.Sensor) func(float64) image.Image {
 // filled returns a base of one grey value.
 func filled(w, h int, grey float64) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, w, h))
+	value := toBase(grey)
 	for i := range img.Pix {
-		img.Pix[i] = toBase(grey)
+		img.Pix[i] = value
 	}
 	return img
 }

@@ -39,8 +39,11 @@ func edges(t testing.TB, f driver.Frame) float64 {
 }
 
 func TestEveryViewSettles(t *testing.T) {
-	s := New(Config{Seed: 2, Interval: time.Microsecond})
+	s := newFast(1)
 	for _, v := range views {
+		if v.addr == AddrCameraAuth || len(v.want.Exceptions) > 0 {
+			continue // as the camera with a face
+		}
 		all := frames(t, s, v.addr, v.want, 12)
 		var strength []float64
 		for _, f := range all {
@@ -65,24 +68,30 @@ func TestEveryViewSettles(t *testing.T) {
 }
 
 func TestSameSeedSamePixels(t *testing.T) {
-	first, again := New(Config{Seed: 5, Interval: time.Microsecond}), New(Config{Seed: 5, Interval: time.Microsecond})
-	other := New(Config{Seed: 6, Interval: time.Microsecond})
+	s := newFast(1)
+	again := New(Config{Seed: 1, Interval: time.Microsecond})
+	other := newFast(2)
 	for _, v := range views {
-		a, b := frames(t, first, v.addr, v.want, 3)[2], frames(t, again, v.addr, v.want, 3)[2]
-		if !slices.Equal(pixels(t, a), pixels(t, b)) {
+		if v.addr == AddrCameraAuth || v.want.Sensor == driver.Left {
+			continue // as the camera and the right side
+		}
+		frame := func(s *Simulator) []uint8 { return pixels(t, frames(t, s, v.addr, v.want, 2)[1]) }
+		a, b, c, d := frame(s), frame(again), frame(other), frame(s)
+		if !slices.Equal(a, b) {
 			t.Errorf("%s: one seed makes two pictures", v.name)
 		}
-		if c := frames(t, other, v.addr, v.want, 3)[2]; slices.Equal(pixels(t, a), pixels(t, c)) {
+		if slices.Equal(a, c) {
 			t.Errorf("%s: two seeds make one picture", v.name)
 		}
-		if c := frames(t, first, v.addr, v.want, 3)[2]; slices.Equal(pixels(t, a), pixels(t, c)) {
+		if slices.Equal(a, d) {
 			t.Errorf("%s: two captures make one picture", v.name)
 		}
+		frame(again) // so that both have had as many captures
 	}
 }
 
 func TestFramesAreNeverWrittenAgain(t *testing.T) {
-	s := New(Config{Seed: 1, Interval: time.Microsecond})
+	s := newFast(1)
 	all := frames(t, s, AddrIris, views[9].want, 2)
 	before := slices.Clone(pixels(t, all[0]))
 	frames(t, s, AddrIris, views[9].want, 12)
@@ -92,7 +101,7 @@ func TestFramesAreNeverWrittenAgain(t *testing.T) {
 }
 
 func TestNobodyThereShowsAnEmptyScene(t *testing.T) {
-	s := New(Config{Seed: 1, Interval: time.Microsecond})
+	s := newFast(1)
 	for _, v := range views {
 		s.Present(v.addr, false)
 		f := frames(t, s, v.addr, v.want, 1)[0]
@@ -107,7 +116,7 @@ func TestNobodyThereShowsAnEmptyScene(t *testing.T) {
 }
 
 func TestComingBackSettlesAgain(t *testing.T) {
-	s := New(Config{Seed: 1, Interval: time.Microsecond})
+	s := newFast(1)
 	sc, err := s.Open(t.Context(), AddrFinger)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +144,7 @@ func TestComingBackSettlesAgain(t *testing.T) {
 }
 
 func TestConditionsAreSeen(t *testing.T) {
-	s := New(Config{Seed: 1, Interval: time.Microsecond})
+	s := newFast(1)
 	for addr, c := range map[string]Condition{
 		AddrFinger: {Wear: 0.9},
 		AddrSlap:   {Blur: 4},
@@ -154,7 +163,7 @@ func TestConditionsAreSeen(t *testing.T) {
 }
 
 func TestOnlyTheTargetIsShown(t *testing.T) {
-	s := New(Config{Seed: 3, Interval: time.Microsecond})
+	s := newFast(1)
 	all := whole(driver.Finger, driver.Right)
 	three := driver.Target{Sensor: driver.Right, Positions: all.Positions[1:], Exceptions: all.Positions[:1]}
 	full := edges(t, frames(t, s, AddrSlap, all, 9)[8])
