@@ -14,19 +14,24 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"image/png"
 	"io"
 	"log/slog"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sbid/capture"
+	"sbid/capture/imagecodec"
+	"sbid/capture/iso19794"
 	"sbid/cmd/internal/daemon"
 	"sbid/driver"
 	"sbid/sbi"
@@ -282,4 +287,66 @@ func encryptionCertificate(t *testing.T, life time.Duration) (*rsa.PrivateKey, s
 		t.Fatal(err)
 	}
 	return key, file, cert
+}
+
+// pictures returns a folder with pictures to play: fingers as the shared sbisim
+// captured them, by their names.
+func pictures(t *testing.T, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, b := range takenSlap(t).elements() {
+		record, err := iso19794.Decode(b.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		position, _ := record.Position()
+		if !slices.Contains(names, position.String()) {
+			continue
+		}
+		img, _, err := imagecodec.Decode(record.Image())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Create(filepath.Join(dir, position.String()+".png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// freePorts returns the first of n ports in a row that are free. They are not
+// among those that the system gives to whoever asks for any.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 100 {
+		first := 20000 + mathrand.IntN(10000)
+		var held []net.Listener
+		for port := first; port < first+n; port++ {
+			if l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+				held = append(held, l)
+			}
+		}
+		for _, l := range held {
+			l.Close()
+		}
+		if len(held) == n {
+			return first
+		}
+	}
+	t.Fatalf("no %d free ports in a row", n)
+	return 0
+}
+
+// hold takes a port until the test ends.
+func hold(t *testing.T, port int) {
+	t.Helper()
+	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 }
