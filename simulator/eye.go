@@ -96,18 +96,20 @@ func (l *look) lid(x float64) (upper, lower float64) {
 // drawEye draws the base of an eye, not yet blurred.
 func (p *Person) drawEye(img *image.Gray, pos driver.Position, shot Shot) EyeTruth {
 	l := p.look(pos, shot)
-	const band = 32
-	inParallel(eyeHeight/band, func(i int) {
-		for y := i * band; y < (i+1)*band; y++ {
-			for x := range eyeWidth {
-				img.Pix[y*img.Stride+x] = toBase(l.grey(float64(x), float64(y)))
-			}
-		}
-	})
+	inParallel(eyeHeight, func(y int) { l.drawRow(img.Pix[y*img.Stride:][:eyeWidth], y) })
 	l.drawLashes(img, p)
 	return l.truth
 }
 
+//go:norace
+func (l *look) drawRow(row []uint8, y int) {
+	for x := range row {
+		row[x] = toBase(l.grey(float64(x), float64(y)))
+	}
+}
+
+// grey returns the grey value of a pixel.
+//
 //go:norace
 func (l *look) grey(px, py float64) float64 {
 	iris := l.truth.Iris

@@ -205,29 +205,32 @@ func (s *sitter) truth() FaceTruth {
 // draw fills the whole picture. The relief of the face is laid down first, so
 // that its slope lights every pixel.
 func (s *sitter) draw(img *image.RGBA) {
-	w, h := img.Rect.Dx(), img.Rect.Dy()
-	relief := make([]float32, w*h)
+	relief := make([]float32, img.Rect.Dx()*img.Rect.Dy())
 	head := image.Rect(int(s.x-1.7*s.unit), int(s.y-2.4*s.unit), int(s.x+1.7*s.unit), int(s.y+2.5*s.unit)).Intersect(img.Rect)
-	const band = 16
-	bands := (h + band - 1) / band
-	inParallel(bands, func(i int) {
-		for y := max(i*band, head.Min.Y); y < min((i+1)*band, head.Max.Y); y++ {
-			for x := head.Min.X; x < head.Max.X; x++ {
-				u, v := s.toFace(float64(x), float64(y))
-				relief[y*w+x] = float32(s.relief(u, v))
-			}
-		}
+	inParallel(head.Dy(), func(i int) {
+		y := head.Min.Y + i
+		s.reliefRow(relief[y*img.Rect.Dx():], head.Min.X, head.Max.X, y)
 	})
-	inParallel(bands, func(i int) {
-		for y := i * band; y < min((i+1)*band, h); y++ {
-			for x := range w {
-				left, right := max(x-1, 0), min(x+1, w-1)
-				above, below := max(y-1, 0), min(y+1, h-1)
-				slopeX := float64(relief[y*w+right]-relief[y*w+left]) * s.unit / float64(right-left)
-				slopeY := float64(relief[below*w+x]-relief[above*w+x]) * s.unit / float64(below-above)
-				c := s.colourAt(float64(x), float64(y), float64(h), slopeX, slopeY)
-				c.put(img.Pix[img.PixOffset(x, y):])
-			}
-		}
-	})
+	inParallel(img.Rect.Dy(), func(y int) { s.paintRow(img, relief, y) })
+}
+
+//go:norace
+func (s *sitter) reliefRow(row []float32, from, to, y int) {
+	for x := from; x < to; x++ {
+		u, v := s.toFace(float64(x), float64(y))
+		row[x] = float32(s.relief(u, v))
+	}
+}
+
+//go:norace
+func (s *sitter) paintRow(img *image.RGBA, relief []float32, y int) {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	above, row, below := relief[max(y-1, 0)*w:], relief[y*w:], relief[min(y+1, h-1)*w:]
+	for x := range w {
+		left, right := max(x-1, 0), min(x+1, w-1)
+		slopeX := float64(row[right]-row[left]) * s.unit / 2
+		slopeY := float64(below[x]-above[x]) * s.unit / 2
+		c := s.colourAt(float64(x), float64(y), float64(h), slopeX, slopeY)
+		c.put(img.Pix[img.PixOffset(x, y):])
+	}
 }

@@ -78,16 +78,23 @@ func (s *sitter) drawHand(img *image.RGBA, p palm, side float64) image.Rectangle
 		y := area.Min.Y + i
 		for x := area.Min.X; x < area.Max.X; x++ {
 			// The thumbs point at the face.
-			hx, hy := -side*(float64(x)-cx)/unit, (float64(y)-cy)/unit
-			px := img.Pix[img.PixOffset(x, y):][:4]
-			c, cover := s.handColour(&p, hx, hy, float64(x), float64(y))
-			if cover == 0 {
-				continue
-			}
-			mix(colour{float64(px[0]) + noiseMean, float64(px[1]) + noiseMean, float64(px[2]) + noiseMean}, c, cover).put(px)
+			s.paintHand(img, &p, x, y, -side*(float64(x)-cx)/unit, (float64(y)-cy)/unit)
 		}
 	})
 	return image.Rect(int(cx-1.1*unit), int(cy-1.75*unit), int(cx+1.1*unit), int(cy+0.8*unit)).Intersect(img.Rect)
+}
+
+// paintHand paints the pixel (x, y), which is the point (u, v) of the hand.
+//
+//go:norace
+func (s *sitter) paintHand(img *image.RGBA, p *palm, x, y int, u, v float64) {
+	c, cover := s.handColour(p, u, v, float64(x), float64(y))
+	if cover == 0 {
+		return
+	}
+	px := img.Pix[img.PixOffset(x, y):]
+	below := colour{float64(px[0]) + noiseMean, float64(px[1]) + noiseMean, float64(px[2]) + noiseMean}
+	mix(below, c, cover).put(px)
 }
 
 // handColour returns the colour at a point of the hand and how much of the

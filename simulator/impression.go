@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"image"
 	"math"
 	"math/rand/v2"
@@ -103,10 +104,7 @@ func (p *Person) skin(how Impression) skin {
 
 // press lays fingers on a platen of w×h pixels.
 func (p *Person) press(w, h int, fingers []placement, how Impression) *contact {
-	c := &contact{w: w, h: h, rim: make([]uint8, w*h), level: make([]uint8, w*h), skin: p.skin(how)}
-	for i := range c.rim {
-		c.rim[i] = 255
-	}
+	c := &contact{w: w, h: h, rim: bytes.Repeat([]byte{255}, w*h), level: make([]uint8, w*h), skin: p.skin(how)}
 	masters := make([]*finger, len(fingers))
 	inParallel(len(fingers), func(i int) { masters[i] = p.finger(fingers[i].position) })
 	prints := make([]*print, len(fingers))

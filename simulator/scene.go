@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"image"
 	"math"
 	"slices"
@@ -132,12 +133,7 @@ func emptyScene(addr string, sensor driver.Sensor) func(float64) image.Image {
 
 // filled returns a base of one grey value.
 func filled(w, h int, grey float64) *image.Gray {
-	img := image.NewGray(image.Rect(0, 0, w, h))
-	value := toBase(grey)
-	for i := range img.Pix {
-		img.Pix[i] = value
-	}
-	return img
+	return &image.Gray{Pix: bytes.Repeat([]byte{toBase(grey)}, w*h), Stride: w, Rect: image.Rect(0, 0, w, h)}
 }
 
 func emptyRoom() *image.RGBA {
