@@ -79,6 +79,9 @@ type Frame struct {
 	Parts []Part
 	// DPI is the sampling rate of fingerprint pixels in pixels per inch.
 	DPI int
+	// Native is what the sensor took where the driver resampled it to make
+	// Image; zero where Image is just that.
+	Native Geometry
 }
 
 // A Part is what a scanner that cuts by itself found at one position.
