@@ -2,7 +2,6 @@ package segment
 
 import (
 	"image"
-	"image/draw"
 	"math"
 
 	"sbid/driver"
@@ -45,20 +44,26 @@ func (f Finger) Cut(img *image.Gray) *image.Gray {
 		out.Pix[i] = 255
 	}
 	src, origin := grayOrigin(img)
+	sw, sh := src.Rect.Dx(), src.Rect.Dy()
 	x0, y0 := f.Corners[0].X-float64(origin.X), f.Corners[0].Y-float64(origin.Y)
+	if !(math.Abs(x0) <= 4*maxSide && math.Abs(y0) <= 4*maxSide) {
+		return out
+	}
 	if f.Angle == 0 {
 		at := image.Pt(int(math.Round(x0)), int(math.Round(y0)))
-		draw.Draw(out, out.Rect, src, at, draw.Over)
+		r := out.Rect.Add(at).Intersect(src.Rect)
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			copy(out.Pix[(y-at.Y)*w+r.Min.X-at.X:], src.Pix[y*src.Stride+r.Min.X:y*src.Stride+r.Max.X])
+		}
 		return out
 	}
 	sin, cos := math.Sincos(f.Angle)
-	sw, sh := src.Rect.Dx(), src.Rect.Dy()
 	for j := range h {
 		row := out.Pix[j*w : (j+1)*w]
 		for i := range row {
 			u, v := float64(i)+0.5, float64(j)+0.5
 			x, y := x0+u*cos-v*sin-0.5, y0+u*sin+v*cos-0.5
-			if x < 0 || y < 0 || x >= float64(sw-1) || y >= float64(sh-1) {
+			if !(x >= 0 && y >= 0 && x < float64(sw-1) && y < float64(sh-1)) {
 				continue
 			}
 			// In 256ths of a pixel, which greys of 8 bits cannot tell from exact.

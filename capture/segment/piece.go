@@ -30,18 +30,53 @@ const (
 	phalanxGap    = 8   // longest crease between two phalanges of a finger
 	widestFinger  = 54
 	widestThumb   = 60
-	suspectWidth  = 44 // a piece this wide is two fingers if a finger is missing
+	suspectFinger = 44 // a piece wider than this may be two
 	narrowestHalf = 18 // of a piece that is cut in two
 	seamRows      = 60 // the length below the shorter tip in which two fingers touch
+	mostCuts      = 6  // of suspects; a part can join another finger and be cut off again
 )
 
-// pieces labels the parts of f, joins the phalanges of each finger and returns
-// what is left, from the highest tip to the lowest.
-func (f *frame) pieces() []piece {
-	found := connected(f.label, f.w)
-	found = slices.DeleteFunc(found, func(p piece) bool { return p.cells < minCells/2 })
-	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
-	return f.joinPhalanges(found)
+// fingers labels the parts of f and makes one piece of each finger, parting
+// those that touch: a piece wider than widest must be two fingers, one wider
+// than suspect is if a finger is missing. It also says whether any touched.
+func (f *frame) fingers(want, suspect, widest int) (fingers []piece, touching bool) {
+	parts := connected(f.label, f.w)
+	parts = slices.DeleteFunc(parts, func(p piece) bool { return p.cells < minCells/2 })
+	for i := 0; i < len(parts); {
+		if parts[i].width() <= widest || !f.part(&parts, i) {
+			i++
+			continue
+		}
+		touching = true
+	}
+	for range mostCuts {
+		fingers = f.joinPhalanges(parts)
+		i := suspicious(fingers, want, suspect)
+		parts = fingers
+		if i < 0 || !f.part(&parts, i) {
+			return fingers, touching
+		}
+		touching = true
+	}
+	return f.joinPhalanges(parts), touching
+}
+
+// suspicious returns the index of the widest finger if that may be two: it is
+// much wider than the others, or wider than width and a finger is missing.
+// Otherwise it returns -1.
+func suspicious(fingers []piece, want, width int) int {
+	if len(fingers) == 0 {
+		return -1
+	}
+	widths := make([]int, len(fingers))
+	for i, p := range fingers {
+		widths[i] = p.width()
+	}
+	i := slices.Index(widths, slices.Max(widths))
+	if 5*widths[i] > 7*quantile(widths, 0.5) || widths[i] > width && len(fingers) < want {
+		return i
+	}
+	return -1
 }
 
 // unlabelled marks the cells that connected is to label.
@@ -88,18 +123,20 @@ func connected(label []int32, w int) []piece {
 }
 
 // joinPhalanges makes one piece of each finger: what lies just below a tip
-// belongs to it, what lies farther below is the palm.
+// belongs to it, unless it is much wider; what lies farther below is the palm.
 func (f *frame) joinPhalanges(found []piece) []piece {
+	found = slices.Clone(found)
+	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
 	var fingers []piece
 next:
 	for _, p := range found {
 		centre := (p.left + p.right) / 2
 		for k := range fingers {
 			up := &fingers[k]
-			if centre < up.left || centre >= up.right {
+			if centre < up.left || centre >= up.right || 5*p.width() > 7*up.width() {
 				continue
 			}
-			if p.top-up.bottom <= phalanxGap && 5*p.width() <= 7*up.width() {
+			if p.top-up.bottom <= phalanxGap {
 				f.relabel(p, p.left, up.label)
 				up.cells += p.cells
 				up.left, up.right = min(up.left, p.left), max(up.right, p.right)
@@ -137,50 +174,35 @@ func (f *frame) outline(p piece) piece {
 	return q
 }
 
-// partTouching cuts pieces that are too wide to be one finger until want
-// fingers are found or none is too wide. It also says whether any was.
-func (f *frame) partTouching(pieces []piece, want, widest int) (parted []piece, touching bool) {
-	for {
-		k := 0
-		for i := range pieces {
-			if pieces[i].width() > pieces[k].width() {
-				k = i
-			}
-		}
-		if len(pieces) == 0 || !(pieces[k].width() > widest ||
-			pieces[k].width() > suspectWidth && len(pieces) < want) {
-			return pieces, touching
-		}
-		p := pieces[k]
-		x, ok := f.seam(p)
-		if !ok {
-			return pieces, touching
-		}
-		touching = true
-		right := p
-		for _, q := range pieces {
-			right.label = max(right.label, q.label)
-		}
-		right.label++
-		f.relabel(p, x, right.label)
-		a, b := f.outline(p), f.outline(right)
-		pieces = slices.Delete(pieces, k, k+1)
-		for _, q := range []piece{a, b} {
-			if q.cells >= minCells {
-				pieces = append(pieces, q)
-			}
+// part cuts the i-th piece in two, if it is wide enough for that, and says
+// whether it did. What cannot be a phalanx is dropped.
+func (f *frame) part(pieces *[]piece, i int) bool {
+	p := (*pieces)[i]
+	if p.width() < 2*narrowestHalf {
+		return false
+	}
+	x := f.seam(p)
+	right := p
+	for _, l := range f.label {
+		right.label = max(right.label, l)
+	}
+	right.label++
+	f.relabel(p, x, right.label)
+	kept := slices.Delete(*pieces, i, i+1)
+	for _, q := range []piece{f.outline(p), f.outline(right)} {
+		if q.cells >= minCells/2 {
+			kept = append(kept, q)
 		}
 	}
+	*pieces = kept
+	return true
 }
 
 // seam returns the column at which to cut p in two: the one with the most
-// platen in the rows below the lower of the two tips beside it. Below that tip
-// both fingers are present, so that platen can only be the notch between them.
-func (f *frame) seam(p piece) (x int, ok bool) {
+// platen in the rows below the lower of the two tips beside it, where both
+// fingers are present.
+func (f *frame) seam(p piece) int {
 	w := p.width()
-	if w < 2*narrowestHalf {
-		return 0, false
-	}
 	tops := make([]int, w)
 	for i := range tops {
 		tops[i] = p.bottom
@@ -191,7 +213,7 @@ func (f *frame) seam(p piece) (x int, ok bool) {
 			}
 		}
 	}
-	most := -1
+	most, x := -1, 0
 	for i := narrowestHalf; i <= w-narrowestHalf; i++ {
 		lower := max(slices.Min(tops[:i]), slices.Min(tops[i:]))
 		platen := 0
@@ -204,5 +226,5 @@ func (f *frame) seam(p piece) (x int, ok bool) {
 			most, x = platen, p.left+i
 		}
 	}
-	return x, true
+	return x
 }

@@ -185,7 +185,7 @@ func imageOrder(want []driver.Position) ([]driver.Position, error) {
 func findHand(m *blockMap, want int) (fingers []Finger, touching bool) {
 	theta := upright(handAngle(m))
 	f := newFrame(m, theta)
-	pieces, touching := f.partTouching(f.pieces(), want, widestFinger)
+	pieces, touching := f.fingers(want, suspectFinger, widestFinger)
 	pieces = f.dropPalm(pieces, want)
 	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.left+a.right, b.left+b.right) })
 	for _, p := range pieces {
@@ -197,7 +197,7 @@ func findHand(m *blockMap, want int) (fingers []Finger, touching bool) {
 // findThumbs finds fingers that lean each by itself.
 func findThumbs(m *blockMap, want int) (fingers []Finger, touching bool) {
 	f := newFrame(m, 0)
-	pieces, touching := f.partTouching(f.pieces(), want, widestThumb)
+	pieces, touching := f.fingers(want, widestThumb, widestThumb)
 	pieces = f.dropPalm(pieces, want)
 	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.left+a.right, b.left+b.right) })
 	for _, p := range pieces {
