@@ -176,6 +176,9 @@ func (s *Scanner) best(ctx context.Context, req Request, positions []driver.Posi
 // use returns false (nil), ctx ends (its cause) or the driver gives up.
 func (s *Scanner) look(ctx context.Context, target driver.Target, profile iso19794.Profile, use func(View) bool) error {
 	dev, err := s.drv.Open(ctx, s.info.Addr)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
