@@ -33,6 +33,10 @@ type Keys struct {
 	DigitalID *attest.Identity // who it is: the same at level L0, the FTM key at L1
 }
 
+func (k *Keys) expired(now time.Time) bool {
+	return now.After(k.Device.Certificate().NotAfter) || now.After(k.DigitalID.Certificate().NotAfter)
+}
+
 // A Device is a scanner in one role.
 type Device struct {
 	ID         string // deviceId: stable, unique on this machine
@@ -47,17 +51,17 @@ type Device struct {
 	// answers with error 108.
 	Encryption *x509.Certificate
 
-	mu           sync.Mutex // serialises signing
-	keys         atomic.Pointer[Keys]
+	mu           sync.Mutex // serialises introductions
 	introduction atomic.Pointer[introduction]
 	override     atomic.Pointer[Status]
 }
 
 // An introduction is all that a device says about itself, ready to send, so
-// that no probe ever waits for a signature.
+// that no probe ever waits for a signature. It holds the keys that made it:
+// whoever has an introduction has one generation of keys and no mixture.
 type introduction struct {
 	issued    time.Time
-	keys      *Keys
+	keys      *Keys             // nil while not registered
 	plainID   string            // digital ID, base64url, unsigned: for discovery
 	digitalID string            // the signed digital ID
 	info      map[Status]string // deviceInfo for each status
@@ -67,18 +71,27 @@ type introduction struct {
 // registration away. What it says about itself is signed anew before SetKeys
 // returns; with an error the device keeps the keys it had.
 func (s *Server) SetKeys(d *Device, keys *Keys) error {
-	old := d.keys.Swap(keys)
-	if err := s.introduce(d); err != nil {
-		d.keys.Store(old)
-		return err
-	}
-	return nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return s.introduce(d, keys)
 }
 
-// SetStatus makes the device claim a status, whatever its scanner does, until
-// it is called with "". Simulators need it.
+// refresh signs again what the device says about itself.
+func (s *Server) refresh(d *Device) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	intro := d.introduction.Load()
+	if intro == nil {
+		return nil // it has not been registered yet
+	}
+	return s.introduce(d, intro.keys)
+}
+
+// SetStatus makes the device claim to be Busy, Not Ready or Not Registered,
+// whatever its scanner does; any other status ends the claim. Simulators need
+// it.
 func (d *Device) SetStatus(status Status) {
-	if status == "" {
+	if status != StatusBusy && status != StatusNotReady && status != StatusNotRegistered {
 		d.override.Store(nil)
 		return
 	}
@@ -93,13 +106,14 @@ func (d *Device) state() (Status, Code, *introduction) {
 		code := map[Status]Code{StatusBusy: Busy, StatusNotReady: NotReady, StatusNotRegistered: NotRegistered}[*o]
 		return *o, code, intro
 	}
-	keys := d.keys.Load()
 	switch {
-	case keys == nil:
+	case intro == nil:
+		return StatusNotReady, NotReady, nil
+	case intro.keys == nil:
 		return StatusNotRegistered, NotRegistered, intro
-	case time.Now().After(keys.Device.Certificate().NotAfter), time.Now().After(keys.DigitalID.Certificate().NotAfter):
+	case intro.keys.expired(time.Now()):
 		return StatusNotReady, KeyExpired, intro
-	case d.Scanner.State() == capture.Absent, intro == nil, intro.keys != keys, time.Since(intro.issued) > staleAfter:
+	case d.Scanner.State() == capture.Absent, time.Since(intro.issued) > staleAfter:
 		return StatusNotReady, NotReady, intro
 	case d.Scanner.State() == capture.InUse:
 		return StatusBusy, Busy, intro
@@ -136,11 +150,9 @@ type deviceInfo struct {
 }
 
 // introduce signs what the device says about itself, for every status it may
-// come to have.
-func (s *Server) introduce(d *Device) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	keys, scanner := d.keys.Load(), d.Scanner.Info()
+// come to have. The caller holds d.mu.
+func (s *Server) introduce(d *Device, keys *Keys) error {
+	scanner := d.Scanner.Info()
 	id := asciiJSON(digitalID{
 		Serial: d.Serial, Make: scanner.Make, Model: scanner.Model,
 		Type: scanner.Modality.String(), SubType: d.SubType,

@@ -74,7 +74,7 @@ func (s *Server) info(c *call) {
 			continue
 		}
 		info := intro.info[status]
-		if code == KeyExpired || status != StatusNotRegistered && (intro.keys == nil || d.keys.Load() != intro.keys) {
+		if code == KeyExpired {
 			info = "" // nothing that a client could verify
 		}
 		if len(body) > 1 {
@@ -95,7 +95,7 @@ func (s *Server) info(c *call) {
 func (s *Server) listed() []*Device {
 	var registered, all []*Device
 	for _, d := range s.cfg.Devices {
-		if d.keys.Load() != nil || d.override.Load() != nil {
+		if intro := d.introduction.Load(); intro != nil && intro.keys != nil || d.override.Load() != nil {
 			registered = append(registered, d)
 		}
 		all = append(all, d)

@@ -138,7 +138,7 @@ func (s *Server) keepFresh(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, d := range s.cfg.Devices {
-			if err := s.introduce(d); err != nil {
+			if err := s.refresh(d); err != nil {
 				s.log.Error("cannot sign what the device says about itself", "device", d.ID, "err", err)
 			}
 		}
@@ -248,13 +248,32 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				if bug == http.ErrAbortHandler {
 					panic(bug)
 				}
-				// The value may quote what a client or scanner sent, so it stays out of the log.
-				s.log.Error("bug: a handler panicked", "verb", r.Method, "type", fmt.Sprintf("%T", bug), "stack", string(debug.Stack()))
+				s.reportBug(bug)
 				s.reply(w, http.StatusOK, errorBody(r.Method, r.Header.Get("Accept-Language"), Internal))
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// try calls f and makes an error of a panic, which in a goroutine of its own
+// would be the end of the service.
+func (s *Server) try(f func() error) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.reportBug(bug)
+			err = errBug
+		}
+	}()
+	return f()
+}
+
+var errBug = errors.New("bug: a panic, see above in the log")
+
+// reportBug logs a panic where it is recovered. The value may quote what a
+// client or a scanner sent, so it stays out.
+func (s *Server) reportBug(bug any) {
+	s.log.Error("bug: a handler panicked", "type", fmt.Sprintf("%T", bug), "stack", string(debug.Stack()))
 }
 
 // Listen binds the lowest free port of 127.0.0.1 from first to last. A port
