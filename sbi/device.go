@@ -23,9 +23,11 @@ const (
 	StatusNotRegistered Status = "Not Registered"
 )
 
-// staleAfter is how old a digital ID may grow. Clients refuse one that is more
-// than five minutes off their clock.
-const staleAfter = 4 * time.Minute
+// Clients refuse a digital ID that is more than five minutes off their clock.
+const (
+	freshFor = time.Minute     // then it is signed again
+	usedFor  = 4 * time.Minute // then it is not shown any more
+)
 
 // Keys are what a registered device signs with.
 type Keys struct {
@@ -60,7 +62,7 @@ type Device struct {
 // that no probe ever waits for a signature. It holds the keys that made it:
 // whoever has an introduction has one generation of keys and no mixture.
 type introduction struct {
-	issued    time.Time
+	issued    time.Time         // by the clock on the wall, as clients compare it
 	keys      *Keys             // nil while not registered
 	plainID   string            // digital ID, base64url, unsigned: for discovery
 	digitalID string            // the signed digital ID
@@ -76,13 +78,21 @@ func (s *Server) SetKeys(d *Device, keys *Keys) error {
 	return s.introduce(d, keys)
 }
 
-// refresh signs again what the device says about itself.
+// olderThan says whether the introduction is older than age, or from a future
+// that a clock set back has brought about. Suspended time counts.
+func (i *introduction) olderThan(age time.Duration) bool {
+	old := time.Now().Round(0).Sub(i.issued)
+	return old > age || old < -age
+}
+
+// refresh signs again what the device says about itself, if it is no longer
+// fresh.
 func (s *Server) refresh(d *Device) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	intro := d.introduction.Load()
-	if intro == nil {
-		return nil // it has not been registered yet
+	if intro == nil || !intro.olderThan(freshFor) {
+		return nil
 	}
 	return s.introduce(d, intro.keys)
 }
@@ -113,7 +123,7 @@ func (d *Device) state() (Status, Code, *introduction) {
 		return StatusNotRegistered, NotRegistered, intro
 	case intro.keys.expired(time.Now()):
 		return StatusNotReady, KeyExpired, intro
-	case d.Scanner.State() == capture.Absent, time.Since(intro.issued) > staleAfter:
+	case d.Scanner.State() == capture.Absent, intro.olderThan(usedFor):
 		return StatusNotReady, NotReady, intro
 	case d.Scanner.State() == capture.InUse:
 		return StatusBusy, Busy, intro
@@ -158,7 +168,7 @@ func (s *Server) introduce(d *Device, keys *Keys) error {
 		Type: scanner.Modality.String(), SubType: d.SubType,
 		Provider: d.Provider, ProviderID: d.ProviderID, DateTime: stamp(time.Now()),
 	})
-	intro := &introduction{issued: time.Now(), keys: keys, plainID: base64.RawURLEncoding.EncodeToString(id), info: map[Status]string{}}
+	intro := &introduction{issued: time.Now().Round(0), keys: keys, plainID: base64.RawURLEncoding.EncodeToString(id), info: map[Status]string{}}
 	payload := deviceInfo{
 		DeviceID: d.ID, Firmware: scanner.Firmware, Certification: d.Level,
 		ServiceVersion: s.cfg.Version, DeviceSubID: d.subIDs(), CallbackID: s.callback(),

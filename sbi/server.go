@@ -27,7 +27,7 @@ const (
 	maxHeader   = 16 << 10         // bytes
 	readTime    = 5 * time.Second  // for a request's head, and again for its body
 	writeTime   = 10 * time.Second // for an answer, or one frame of a stream
-	refreshTime = time.Minute      // between signatures of what a device says about itself
+	checkTime   = 5 * time.Second  // between looks at how old what the devices say about themselves is
 )
 
 // Purpose is what the devices of an endpoint are for.
@@ -126,10 +126,10 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("serve %s: %w", s.Origin(), err)
 }
 
-// keepFresh signs again what the devices say about themselves before clients,
-// which allow five minutes, find it old.
+// keepFresh signs again what the devices say about themselves before clients
+// find it old.
 func (s *Server) keepFresh(ctx context.Context) {
-	tick := time.NewTicker(refreshTime)
+	tick := time.NewTicker(checkTime)
 	defer tick.Stop()
 	for {
 		select {
