@@ -23,6 +23,8 @@ type room struct {
 	ours []string
 	// stdOnly: of everything else, only the standard library.
 	stdOnly bool
+	// alone: the room is this one package, and what is below it another room.
+	alone bool
 }
 
 var rooms = []room{
@@ -34,7 +36,8 @@ var rooms = []room{
 	{path: "capture", ours: []string{"driver"}},
 	{path: "attest"},
 	{path: "simulator", ours: []string{"driver"}, stdOnly: true},
-	{path: "driver", stdOnly: true},
+	{path: "driver", stdOnly: true, alone: true},
+	{path: "driver"},
 }
 
 const (
@@ -65,7 +68,7 @@ func violations(pkgs []pkg) []string {
 		if !own {
 			continue
 		}
-		i := slices.IndexFunc(rooms, func(r room) bool { return within(path, r.path) })
+		i := slices.IndexFunc(rooms, func(r room) bool { return r.holds(path) })
 		if i < 0 {
 			found = append(found, path+" is in no room")
 			continue
@@ -86,9 +89,14 @@ func violations(pkgs []pkg) []string {
 	return found
 }
 
+// holds reports whether the package at path is in the room.
+func (r room) holds(path string) bool {
+	return path == r.path || !r.alone && within(path, r.path)
+}
+
 // allows reports whether packages of the room may import path.
 func (r room) allows(path string) bool {
-	return within(path, r.path) || slices.ContainsFunc(r.ours, func(ours string) bool { return within(path, ours) })
+	return r.holds(path) || slices.ContainsFunc(r.ours, func(ours string) bool { return within(path, ours) })
 }
 
 // inModule returns the path of a package relative to the module, and whether it
@@ -181,6 +189,9 @@ func TestViolationsAreSeen(t *testing.T) {
 		"simulator in shared code":     {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/internal/daemon"}, "cmd/internal/daemon imports simulator"},
 		"simulator where it belongs":   {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/sbisim"}, ""},
 		"contract with a library":      {pkg{Imports: []string{"golang.org/x/sys/unix"}, ImportPath: "sbid/driver"}, "driver imports golang.org/x/sys/unix from outside the standard library"},
+		"contract on a driver":         {pkg{Imports: []string{"sbid/driver/all"}, ImportPath: "sbid/driver"}, "driver imports driver/all"},
+		"driver on the contract":       {pkg{Imports: []string{"sbid/driver", "go.bug.st/serial"}, ImportPath: "sbid/driver/zfm"}, ""},
+		"driver that knows its caller": {pkg{Imports: []string{"sbid/capture"}, ImportPath: "sbid/driver/zfm"}, "driver/zfm imports capture"},
 		"contract on the standard":     {pkg{Imports: []string{"image", "unsafe"}, ImportPath: "sbid/driver"}, ""},
 		"C in the shim":                {pkg{CgoFiles: []string{"a.go"}, ImportPath: "sbid/capture/imagecodec"}, ""},
 		"C elsewhere":                  {pkg{CgoFiles: []string{"a.go"}, ImportPath: "sbid/attest"}, "attest calls C, which only capture/imagecodec may"},
