@@ -47,7 +47,7 @@ func NewFileStore(dir string) (*FileStore, error) {
 }
 
 func (s *FileStore) path(name string) (string, error) {
-	if file := name + keySuffix; validName(name) && filepath.IsLocal(file) {
+	if file := name + keySuffix; ValidName(name) && filepath.IsLocal(file) {
 		return filepath.Join(s.dir, file), nil
 	}
 	return "", fmt.Errorf("%q cannot name a key", name)
@@ -152,7 +152,7 @@ func (s *FileStore) List(ctx context.Context) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), keySuffix)
-		if ok && validName(name) && e.Type().IsRegular() {
+		if ok && ValidName(name) && e.Type().IsRegular() {
 			names = append(names, name)
 		}
 	}

@@ -33,9 +33,9 @@ type KeyStore interface {
 	List(ctx context.Context) ([]string, error)
 }
 
-// validName says whether name may name a key. The set is narrow so that a name
+// ValidName says whether name may name a key. The set is narrow so that a name
 // is a file name on every system, whatever the case rules of its file system.
-func validName(name string) bool {
+func ValidName(name string) bool {
 	if name == "" || len(name) > 64 {
 		return false
 	}

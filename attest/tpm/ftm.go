@@ -1,0 +1,195 @@
+package tpm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// FTMKey is the name of the key of the foundational trust module. It is a
+// primary of the endorsement hierarchy: the TPM makes it again from its
+// endorsement seed and a secret label, and so it survives TPM2_Clear.
+const FTMKey = "ftm"
+
+// Where the FTM key is kept ready, because making an RSA primary can take a
+// chip a minute. The range is in the block of the endorsement hierarchy. What
+// others keep there stays.
+const (
+	persistentFirst = 0x81010020
+	persistentCount = 16
+)
+
+// openFTM returns the FTM key, made again if need be.
+func (t *task) openFTM(k *key) (*object, error) {
+	srk, err := t.bindFTM(k)
+	if err != nil {
+		return nil, err
+	}
+	name := tpm2.TPM2BName{Buffer: k.record.Key}
+	if k.persistent != 0 {
+		return &object{handle: k.persistent, name: name}, nil
+	}
+	o, err := t.makeFTM(srk, k)
+	if err != nil {
+		return nil, err
+	}
+	if !sameName(o.name, name) {
+		return nil, fmt.Errorf("%w: its label makes another key", ErrDamaged)
+	}
+	return o, nil
+}
+
+// bindFTM returns the SRK, having made sure that this is the TPM of the key.
+// After TPM2_Clear there is another SRK; the FTM key and the endorsement key
+// are still the same, and the record follows.
+func (t *task) bindFTM(k *key) (*object, error) {
+	srk, err := t.root()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(srk.name.Buffer, k.record.SRK) {
+		if err := t.sameTPM(k); err != nil {
+			return nil, err
+		}
+		k.record.SRK = srk.name.Buffer
+		k.persistent = 0
+	}
+	return srk, nil
+}
+
+// makeFTM makes the FTM key from its label.
+func (t *task) makeFTM(srk *object, k *key) (*object, error) {
+	return t.primary(tpm2.TPMRHEndorsement, inSession(srk, nil), signingTemplate(k.label), k.auth)
+}
+
+// createFTM makes the FTM key for the first time, or again on the TPM that
+// made it once, when its label was restored.
+func (t *task) createFTM(k *key) error {
+	srk, err := t.root()
+	if err != nil {
+		return err
+	}
+	o, err := t.makeFTM(srk, k)
+	if err != nil {
+		return err
+	}
+	// A copy of an earlier time has another authorisation value.
+	if err := t.evict(o.name); err != nil {
+		return err
+	}
+	if k.persistent, err = t.persist(o); err != nil {
+		return err
+	}
+	if err := t.unload(o); err != nil {
+		return err
+	}
+	return t.register(k, o)
+}
+
+// readyFTM finds the persistent copy of the FTM key, or makes one, and
+// completes k.
+func (t *task) readyFTM(k *key) error {
+	if _, err := t.bindFTM(k); err != nil {
+		return err
+	}
+	handle, public, err := t.find(tpm2.TPM2BName{Buffer: k.record.Key})
+	if err != nil {
+		return err
+	}
+	k.persistent = handle
+	if handle == 0 {
+		o, err := t.openFTM(k)
+		if err != nil {
+			return err
+		}
+		if k.persistent, err = t.persist(o); err != nil {
+			return err
+		}
+		public = &o.public
+	}
+	if k.public, err = signingKey(public); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+// find looks for the persistent object with a name. It returns 0 if there is
+// none.
+func (t *task) find(name tpm2.TPM2BName) (tpm2.TPMHandle, *tpm2.TPMTPublic, error) {
+	handles, err := t.persistentHandles()
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, handle := range handles {
+		rsp, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(t.tpm)
+		if err != nil {
+			return 0, nil, err
+		}
+		o, err := newObject(handle, rsp.OutPublic)
+		if err == nil && sameName(o.name, name) {
+			return handle, &o.public, nil
+		}
+	}
+	return 0, nil, nil
+}
+
+func (t *task) persistentHandles() ([]tpm2.TPMHandle, error) {
+	handles, err := t.handles(persistentFirst, persistentCount)
+	for i, handle := range handles {
+		if handle >= persistentFirst+persistentCount {
+			return handles[:i], err
+		}
+	}
+	return handles, err
+}
+
+// persist keeps an object at the first free handle. Where the owner does not
+// let us, or there is no room, it returns 0: the key works without, slower.
+func (t *task) persist(o *object) (tpm2.TPMHandle, error) {
+	used, err := t.persistentHandles()
+	if err != nil {
+		return 0, err
+	}
+	for handle := tpm2.TPMHandle(persistentFirst); handle < persistentFirst+persistentCount; handle++ {
+		if len(used) > 0 && used[0] == handle { // they come in ascending order
+			used = used[1:]
+			continue
+		}
+		err := t.evictControl(o, handle)
+		var refused tpm2.TPMRC
+		switch {
+		case err == nil:
+			return handle, nil
+		case errors.Is(err, tpm2.TPMRCNVDefined): // somebody was faster
+		case isAny(err, memoryCodes):
+			return 0, err
+		case errors.As(err, &refused):
+			return 0, nil
+		default:
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// evict removes the persistent copy of a key, if there is one.
+func (t *task) evict(name tpm2.TPM2BName) error {
+	handle, _, err := t.find(name)
+	if err != nil || handle == 0 {
+		return err
+	}
+	return hierarchyError(t.evictControl(&object{handle: handle, name: name}, handle))
+}
+
+// evictControl makes an object persistent at a handle, or removes it if it is
+// the one that is there.
+func (t *task) evictControl(o *object, handle tpm2.TPMHandle) error {
+	_, err := tpm2.EvictControl{
+		Auth:             tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
+		ObjectHandle:     tpm2.NamedHandle{Handle: o.handle, Name: o.name},
+		PersistentHandle: handle,
+	}.Execute(t.tpm)
+	return err
+}

@@ -1,0 +1,153 @@
+// Package tpm keeps signing keys in a TPM 2.0. Its Store is an attest.KeyStore
+// whose private keys no program ever sees: they are made in the TPM, leave it
+// encrypted by it or not at all, and sign there.
+//
+// A device key is a child of the storage root key. It lies on the disk as the
+// TPM encrypted it, and is lost when the TPM is cleared. The FTM key, named
+// FTMKey, is a primary key of the endorsement hierarchy, made from a secret
+// label, and survives that. In the directory of the store there are
+//
+//	NAME.pem    a device key, in the TSS2 format
+//	ftm.label   the label of the FTM key: with it and the TPM, anybody can sign
+//	NAME.auth   the value that the TPM wants before it uses the key
+//	NAME.json   which key of which TPM this is; written last: without it there is no key
+//
+// all of mode 0600. A copy of ftm.label in a safe place makes the FTM key
+// outlast the disk.
+//
+// Any number of programs may use the TPM at once; one Store at a time may
+// write to a directory. Behind a resource manager, as /dev/tpmrm0 and Windows
+// have one, the storage root key stays loaded while the store is open, nothing
+// else ever between two operations.
+//
+// The standard is the TPM 2.0 Library Specification of the Trusted Computing
+// Group.
+package tpm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"sbid/attest"
+)
+
+// A Config says where the TPM is and where the files of its keys are.
+type Config struct {
+	// Device is a device node, "tbs" on Windows, or "unix:PATH" or
+	// "tcp:HOST:PORT" for the data channel of swtpm. Empty: DefaultDevice.
+	Device string
+	// Dir is made, with mode 0700, if it is not there.
+	Dir string
+}
+
+// A Store is an open TPM with the keys of one directory. It is safe for
+// concurrent use; the TPM does one thing at a time.
+type Store struct {
+	dir       string
+	signLimit time.Duration
+
+	turn   chan struct{} // holds one token; who put it there owns chip
+	chip   *chip
+	closed bool // guarded by turn
+
+	files sync.Mutex // held while files come and go
+}
+
+var _ attest.KeyStore = (*Store)(nil)
+
+// Open makes sure that a TPM 2.0 answers and returns a store on it. Close it.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	w, raw, err := dial(config.Device)
+	if err != nil {
+		return nil, fmt.Errorf("open TPM key store: %w", err)
+	}
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open TPM key store: %w", err)
+	}
+	s := &Store{
+		dir:       config.Dir,
+		signLimit: signLimit,
+		turn:      make(chan struct{}, 1),
+		chip:      &chip{wire: w, raw: raw},
+	}
+	_, err = do(ctx, s, func(t *task) (struct{}, error) { return struct{}{}, t.hello() })
+	if err != nil {
+		err = fmt.Errorf("open TPM at %s: %w", cmp.Or(config.Device, DefaultDevice), err)
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// hello asks for something that every TPM 2.0 knows and no older one.
+func (t *task) hello() error {
+	_, err := tpm2.GetCapability{
+		Capability:    tpm2.TPMCapTPMProperties,
+		Property:      uint32(tpm2.TPMPTManufacturer),
+		PropertyCount: 1,
+	}.Execute(t.tpm)
+	return err
+}
+
+// closeWait is how long Close lets an operation come to its end.
+const closeWait = 5 * time.Second
+
+// Close flushes what the store has in the TPM. Its signers do not work any
+// more. An operation that is under way is waited for, but one on a socket not
+// longer than a few seconds.
+func (s *Store) Close() error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-time.After(closeWait):
+		s.chip.wire.interrupt()
+		s.turn <- struct{}{}
+	}
+	defer func() { <-s.turn }()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return errors.Join(s.chip.release(), s.chip.wire.close())
+}
+
+// do carries out an operation when it is its turn. It returns as soon as ctx
+// ends; an operation that has begun then goes on by itself to the point where
+// the TPM is clean again, and its outcome is dropped.
+func do[T any](ctx context.Context, s *Store, op func(*task) (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	var none T
+	select {
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	case s.turn <- struct{}{}:
+	}
+	if s.closed {
+		<-s.turn
+		return none, ErrClosed
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		o.err = s.chip.run(ctx, func(t *task) (err error) {
+			o.value, err = op(t)
+			return err
+		})
+		<-s.turn
+		done <- o
+	}()
+	select {
+	case o := <-done:
+		return o.value, explain(o.err)
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,129 @@
+package tpm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	headerSize  = 10   // tag, size, code: of commands and of responses
+	maxResponse = 4096 // more than any command here returns
+
+	// commandLimit ends a command on a socket. On a chip an RSA key can take a
+	// minute; a device node needs no limit, its driver has one.
+	commandLimit = 2 * time.Minute
+)
+
+// A wire carries one command at a time to a TPM and its response back.
+type wire interface {
+	send(command []byte) ([]byte, error)
+	// interrupt makes a send that is under way, and all later ones, fail if
+	// the wire can do that.
+	interrupt()
+	close() error
+}
+
+// dial prepares the way to the TPM at device. Nothing is sent yet. raw says
+// that no resource manager gives each opener object slots of its own.
+func dial(device string) (w wire, raw bool, err error) {
+	if device == "" {
+		device = DefaultDevice
+	}
+	if path, ok := strings.CutPrefix(device, "unix:"); ok {
+		return &socket{network: "unix", address: path}, true, nil
+	}
+	if address, ok := strings.CutPrefix(device, "tcp:"); ok {
+		return &socket{network: "tcp", address: address}, true, nil
+	}
+	return openSystem(device)
+}
+
+// A socket is the data channel of swtpm. It dials for each command: swtpm
+// serves one connection at a time, and others shall have their turn. Objects
+// and sessions survive the end of a connection.
+type socket struct {
+	network, address string
+
+	mu          sync.Mutex
+	conn        net.Conn // under way
+	interrupted bool
+}
+
+func (s *socket) send(command []byte) ([]byte, error) {
+	conn, err := (&net.Dialer{Timeout: commandLimit}).Dial(s.network, s.address)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	defer conn.Close()
+	if !s.begin(conn) {
+		return nil, net.ErrClosed
+	}
+	defer s.end()
+
+	if err := conn.SetDeadline(time.Now().Add(commandLimit)); err != nil {
+		return nil, unreachable(err)
+	}
+	if _, err := conn.Write(command); err != nil {
+		return nil, unreachable(err)
+	}
+	response := make([]byte, headerSize, maxResponse)
+	if _, err := io.ReadFull(conn, response); err != nil {
+		return nil, unreachable(err)
+	}
+	size := binary.BigEndian.Uint32(response[2:])
+	if size < headerSize || size > maxResponse {
+		return nil, fmt.Errorf("TPM announces a response of %d bytes, expected %d to %d", size, headerSize, maxResponse)
+	}
+	response = response[:size]
+	if _, err := io.ReadFull(conn, response[headerSize:]); err != nil {
+		return nil, unreachable(err)
+	}
+	return response, nil
+}
+
+func (s *socket) begin(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = conn
+	return !s.interrupted
+}
+
+func (s *socket) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = nil
+}
+
+func (s *socket) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.interrupted = true
+	if s.conn != nil {
+		s.conn.Close()
+	}
+}
+
+func (s *socket) close() error { return nil }
+
+// unreachable says what it means that a device cannot be opened, written or
+// read.
+func unreachable(err error) error {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrPermission, err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoTPM, err)
+}
