@@ -11,13 +11,16 @@ import (
 
 // A preview is the one look at a scanner that a capture may take over.
 type preview struct {
-	target   driver.Target
-	show     func(View)
-	stop     context.CancelCauseFunc
-	released chan struct{} // closed when the preview has let go of the scanner
-	over     chan struct{} // closed by EndPreview
-	taken    bool          // by a capture; guarded by Scanner.mu
+	*hold
+	target driver.Target
+	show   func(View)
+	stop   context.CancelCauseFunc
+	over   chan struct{} // closed by EndPreview
+	taken  bool          // by a capture; guarded by Scanner.mu
 }
+
+// live says whether the preview still wants the scanner.
+func (p *preview) live() bool { return p != nil && !p.taken && p.hold.live() }
 
 // Preview shows what the scanner sees until ctx ends, the scanner fails or the
 // capture that took it over is followed by EndPreview; only a failure is an
@@ -25,31 +28,12 @@ type preview struct {
 func (s *Scanner) Preview(ctx context.Context, target driver.Target, show func(View)) error {
 	loop, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	p := &preview{target: target, show: show, stop: stop, released: make(chan struct{}), over: make(chan struct{})}
-	s.mu.Lock()
-	if s.capturing || s.preview != nil && !s.preview.taken {
-		s.mu.Unlock()
-		return ErrBusy
+	p := &preview{hold: newHold(ctx), target: target, show: show, stop: stop, over: make(chan struct{})}
+	if err := s.beginPreview(ctx, p); err != nil {
+		return err
 	}
-	if s.preview != nil { // its capture is done; only the answer is still on its way
-		close(s.preview.over)
-	}
-	s.preview = p
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.lastUse = time.Now()
-		if s.preview == p {
-			s.preview = nil
-		}
-		s.mu.Unlock()
-	}()
-
-	err := s.look(loop, target, iso19794.Registration, func(v View) bool {
-		show(v)
-		return true
-	})
-	close(p.released)
+	defer s.forget(p)
+	err := s.watch(loop, p)
 	if errors.Is(err, errTaken) {
 		select {
 		case <-p.over:
@@ -63,13 +47,63 @@ func (s *Scanner) Preview(ctx context.Context, target driver.Target, show func(V
 	return err
 }
 
+// beginPreview takes the scanner for a preview.
+func (s *Scanner) beginPreview(ctx context.Context, p *preview) error {
+	for {
+		s.mu.Lock()
+		before, old := s.capture, s.preview
+		if before.live() || old.live() {
+			s.mu.Unlock()
+			return ErrBusy
+		}
+		if before == nil {
+			if old != nil && old.taken { // its capture is done; only the answer is still on its way
+				close(old.over)
+			}
+			s.preview = p
+			s.mu.Unlock()
+			if old == nil {
+				return nil
+			}
+			if err := old.wait(ctx); err != nil {
+				close(p.released)
+				s.forget(p)
+				return err
+			}
+			return nil
+		}
+		s.mu.Unlock()
+		if err := before.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// watch shows frames until loop ends, and lets go of the scanner.
+func (s *Scanner) watch(loop context.Context, p *preview) error {
+	defer close(p.released)
+	return s.look(loop, p.target, iso19794.Registration, func(v View) bool {
+		p.show(v)
+		return true
+	})
+}
+
+func (s *Scanner) forget(p *preview) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastUse = time.Now()
+	if s.preview == p {
+		s.preview = nil
+	}
+}
+
 // EndPreview ends a preview that a capture took over. The caller does it once
 // the capture's answer is on its way: some clients burn a processor core from
 // the end of their stream until they have the answer.
 func (s *Scanner) EndPreview() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.preview; p != nil && p.taken && !s.capturing {
+	if p := s.preview; p != nil && p.taken && s.capture == nil {
 		s.preview = nil
 		close(p.over)
 	}

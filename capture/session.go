@@ -41,11 +41,50 @@ type Scanner struct {
 	drv  driver.Driver
 	info driver.Info
 
-	mu        sync.Mutex
-	present   bool
-	capturing bool
-	preview   *preview
-	lastUse   time.Time
+	mu      sync.Mutex
+	present bool
+	capture *hold
+	preview *preview
+	lastUse time.Time
+}
+
+// A hold is how a capture or a preview has the scanner. Once its client has gone
+// it keeps nobody else out, who then only waits until the driver has let go.
+type hold struct {
+	gone     <-chan struct{} // closed when the client has hung up
+	released chan struct{}   // closed when the driver has let go
+}
+
+func newHold(ctx context.Context) *hold {
+	return &hold{gone: ctx.Done(), released: make(chan struct{})}
+}
+
+func (h *hold) live() bool {
+	if h == nil {
+		return false
+	}
+	select {
+	case <-h.gone:
+		return false
+	default:
+		return true
+	}
+}
+
+// releaseTime is how long a driver may take to let go: twice what its contract
+// allows.
+const releaseTime = 2 * time.Second
+
+// wait returns nil when the driver has let go, or else why not.
+func (h *hold) wait(ctx context.Context) error {
+	select {
+	case <-h.released:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(releaseTime):
+		return ErrBusy
+	}
 }
 
 // NewScanner returns the scanner that a driver's Probe described.
@@ -72,7 +111,7 @@ func (s *Scanner) State() State {
 	switch {
 	case !s.present:
 		return Absent
-	case s.capturing, s.preview != nil && !s.preview.taken:
+	case s.capture.live(), s.preview.live():
 		return InUse
 	}
 	return Idle
@@ -117,10 +156,11 @@ type Request struct {
 // A preview of the same sensor is taken over: it goes on showing what the
 // capture sees, and stays until EndPreview.
 func (s *Scanner) Capture(ctx context.Context, req Request) ([]Sample, error) {
-	if err := s.begin(req.Sensor); err != nil {
+	h, err := s.begin(ctx, req.Sensor)
+	if err != nil {
 		return nil, err
 	}
-	defer s.end()
+	defer s.end(h)
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Timeout, errTimeout)
 	defer cancel()
 
@@ -200,30 +240,45 @@ func (s *Scanner) look(ctx context.Context, target driver.Target, profile iso197
 	return io.ErrUnexpectedEOF // the driver stopped without saying why
 }
 
-func (s *Scanner) begin(sensor driver.Sensor) error {
-	s.mu.Lock()
-	p := s.preview
-	if s.capturing || p != nil && !p.taken && p.target.Sensor != sensor {
+// begin takes the scanner for a capture, also from a preview of the same sensor.
+func (s *Scanner) begin(ctx context.Context, sensor driver.Sensor) (*hold, error) {
+	h := newHold(ctx)
+	for {
+		s.mu.Lock()
+		before, p := s.capture, s.preview
+		if before.live() || p.live() && p.target.Sensor != sensor {
+			s.mu.Unlock()
+			return nil, ErrBusy
+		}
+		if before == nil {
+			s.capture = h
+			if p != nil {
+				p.taken = true
+				p.stop(errTaken)
+			}
+			s.mu.Unlock()
+			if p == nil {
+				return h, nil
+			}
+			if err := p.wait(ctx); err != nil {
+				s.end(h)
+				return nil, err
+			}
+			return h, nil
+		}
 		s.mu.Unlock()
-		return ErrBusy
+		if err := before.wait(ctx); err != nil {
+			return nil, err
+		}
 	}
-	s.capturing = true
-	if p != nil {
-		p.taken = true
-		p.stop(errTaken)
-	}
-	s.mu.Unlock()
-	if p != nil {
-		<-p.released
-	}
-	return nil
 }
 
-func (s *Scanner) end() {
+func (s *Scanner) end(h *hold) {
 	s.mu.Lock()
-	s.capturing = false
+	s.capture = nil
 	s.lastUse = time.Now()
 	s.mu.Unlock()
+	close(h.released)
 }
 
 // show hands a view of the capture to the preview, if there is one.
