@@ -136,40 +136,14 @@ func (s *Server) capture(c *call, purpose Purpose) ([]element, *captureRequest, 
 // auth and signs them. The samples are worked on side by side; only the chain
 // goes from one to the next.
 func (s *Server) seal(req *captureRequest, intro *introduction, samples []capture.Sample) ([]element, error) {
-	d := req.device
 	elements := make([]element, len(samples))
 	var work errgroup.Group
 	for i, sample := range samples {
-		work.Go(func() (err error) {
-			e := &elements[i]
-			e.sample, e.subType, e.captured = sample, req.subTypes[i], sample.Captured
-			e.quality = formatScore(sample.Quality)
-			if e.record, err = sample.Record(req.capture.Profile, d.Scanner.Info()); err != nil {
-				return fmt.Errorf("record of %s: %w", sample.Position, err)
-			}
-			block := dataBlock{
-				DigitalID: intro.digitalID, DeviceCode: d.Serial, DeviceServiceVersion: s.cfg.Version,
-				BioType: sample.Position.Modality().String(), BioSubType: e.subType,
-				Purpose: d.Purpose, Env: req.env, TransactionID: req.transactionID,
-				Timestamp: stamp(e.captured), RequestedScore: req.score, QualityScore: e.quality,
-			}
-			if d.Purpose == Auth {
-				sealed, err := attest.Seal(e.record, block.Timestamp, block.TransactionID, d.Encryption)
-				if err != nil {
-					return fmt.Errorf("encrypt record of %s: %w", sample.Position, err)
-				}
-				block.BioValue = base64.RawURLEncoding.EncodeToString(sealed.Value)
-				e.SessionKey, e.Thumbprint = sealed.SessionKey, sealed.Thumbprint
-				block.DomainURI = req.domainURI
-			} else {
-				block.BioValue = base64.RawURLEncoding.EncodeToString(e.record)
-			}
-			e.SpecVersion = specVersion
-			e.Error = errorInfo{Success.String(), Success.Text("")}
-			if e.Data, err = intro.keys.Device.Sign(asciiJSON(block)); err != nil {
-				return fmt.Errorf("sign record of %s: %w", sample.Position, err)
-			}
-			return nil
+		work.Go(func() error {
+			return s.try(func() (err error) {
+				elements[i], err = s.sealOne(req, intro, sample, req.subTypes[i])
+				return err
+			})
 		})
 	}
 	if err := work.Wait(); err != nil {
@@ -181,4 +155,37 @@ func (s *Server) seal(req *captureRequest, intro *introduction, samples []captur
 		elements[i].Hash = hash.String()
 	}
 	return elements, nil
+}
+
+// sealOne makes all of an element but its hash.
+func (s *Server) sealOne(req *captureRequest, intro *introduction, sample capture.Sample, subType string) (element, error) {
+	d := req.device
+	e := element{sample: sample, subType: subType, captured: sample.Captured, quality: formatScore(sample.Quality)}
+	var err error
+	if e.record, err = sample.Record(req.capture.Profile, d.Scanner.Info()); err != nil {
+		return element{}, fmt.Errorf("record of %s: %w", sample.Position, err)
+	}
+	block := dataBlock{
+		DigitalID: intro.digitalID, DeviceCode: d.Serial, DeviceServiceVersion: s.cfg.Version,
+		BioType: sample.Position.Modality().String(), BioSubType: subType,
+		Purpose: d.Purpose, Env: req.env, TransactionID: req.transactionID,
+		Timestamp: stamp(e.captured), RequestedScore: req.score, QualityScore: e.quality,
+	}
+	if d.Purpose == Auth {
+		sealed, err := attest.Seal(e.record, block.Timestamp, block.TransactionID, d.Encryption)
+		if err != nil {
+			return element{}, fmt.Errorf("encrypt record of %s: %w", sample.Position, err)
+		}
+		block.BioValue = base64.RawURLEncoding.EncodeToString(sealed.Value)
+		e.SessionKey, e.Thumbprint = sealed.SessionKey, sealed.Thumbprint
+		block.DomainURI = req.domainURI
+	} else {
+		block.BioValue = base64.RawURLEncoding.EncodeToString(e.record)
+	}
+	e.SpecVersion = specVersion
+	e.Error = errorInfo{Success.String(), Success.Text("")}
+	if e.Data, err = intro.keys.Device.Sign(asciiJSON(block)); err != nil {
+		return element{}, fmt.Errorf("sign record of %s: %w", sample.Position, err)
+	}
+	return e, nil
 }

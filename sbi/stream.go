@@ -45,12 +45,14 @@ func (s *Server) sendStream(c *call, d *Device, target driver.Target, limit time
 	latest := make(chan capture.View, 1) // a slow client misses frames; it never holds up a capture
 	ended := make(chan error, 1)
 	wg.Go(func() {
-		ended <- d.Scanner.Preview(ctx, target, func(v capture.View) {
-			select {
-			case <-latest:
-			default:
-			}
-			latest <- v
+		ended <- s.try(func() error {
+			return d.Scanner.Preview(ctx, target, func(v capture.View) {
+				select {
+				case <-latest:
+				default:
+				}
+				latest <- v
+			})
 		})
 	})
 
