@@ -23,11 +23,11 @@ const (
 	loopback    = "127.0.0.1"
 	toolkitPort = 4510 // the last that MOSIP's compliance toolkit looks at, from 4501 on
 
-	maxBody     = 64 << 10         // bytes of a request; the largest real one has about 1 KB
-	maxHeader   = 16 << 10         // bytes
-	readTime    = 5 * time.Second  // for a request's head, and again for its body
-	writeTime   = 10 * time.Second // for an answer, or one frame of a stream
-	checkTime   = 5 * time.Second  // between looks at how old what the devices say about themselves is
+	maxBody   = 64 << 10         // bytes of a request; the largest real one has about 1 KB
+	maxHeader = 16 << 10         // bytes
+	readTime  = 5 * time.Second  // for a request, head and body
+	writeTime = 10 * time.Second // for an answer, or one frame of a stream
+	checkTime = 5 * time.Second  // between looks at how old what the devices say about themselves is
 )
 
 // Purpose is what the devices of an endpoint are for.
@@ -101,11 +101,11 @@ func (s *Server) Run(ctx context.Context) error {
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	hs := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: readTime,
-		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(net.Listener) context.Context { return work },
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Handler:        s.handler,
+		ReadTimeout:    readTime,
+		MaxHeaderBytes: maxHeader,
+		BaseContext:    func(net.Listener) context.Context { return work },
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -158,15 +158,14 @@ type call struct {
 func (s *Server) verb(f func(*call)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(start.Add(readTime)) // no deadline to set in tests without a connection
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			s.log.Warn("request not read", "verb", r.Method, "err", err)
 			s.reply(w, http.StatusOK, errorBody(r.Method, r.Header.Get("Accept-Language"), InvalidRequest))
 			return
 		}
-		_ = control.SetReadDeadline(time.Time{})
+		// From here on reading only serves to notice a hang-up, for as long as it takes.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // tests without a connection have none
 		c := &call{w: w, r: r, body: body, log: s.log}
 		f(c)
 		c.log.Debug("answered", "verb", r.Method, "took", time.Since(start))
