@@ -11,8 +11,6 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// memoryWait is how long an operation waits for other programs to flush what
-// fills the TPM.
 const memoryWait = 5 * time.Second
 
 // A chip is the TPM as one operation after the other uses it. Whoever has the
@@ -23,6 +21,9 @@ type chip struct {
 	// resource manager they are not, and the SRK can stay loaded.
 	raw bool
 	srk *object // loaded, or nil
+	// memoryWait is how long to wait for other programs to flush what fills
+	// the TPM.
+	memoryWait time.Duration
 
 	// ekHash is the endorsement key of the TPM whose SRK is ekSRK.
 	ekHash []byte
@@ -48,7 +49,7 @@ type task struct {
 // TPM is full, once others had time to flush theirs, and once when an object
 // vanished in between. An operation must stand repetition.
 func (c *chip) run(ctx context.Context, op func(*task) error) error {
-	deadline := time.Now().Add(memoryWait)
+	deadline := time.Now().Add(c.memoryWait)
 	reclaimed, renewed := false, false
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		err := c.attempt(ctx, op)

@@ -30,7 +30,7 @@ const ownerParent = 0x40000001
 
 type keyFileASN1 struct {
 	Type      asn1.ObjectIdentifier
-	EmptyAuth bool `asn1:"optional,explicit,tag:0"`
+	EmptyAuth bool `asn1:"explicit,tag:0"` // left out, tpm2-openssl takes it for true
 	Parent    int64
 	Public    []byte // TPM2B_PUBLIC
 	Private   []byte // TPM2B_PRIVATE

@@ -75,7 +75,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		dir:       config.Dir,
 		signLimit: signLimit,
 		turn:      make(chan struct{}, 1),
-		chip:      &chip{wire: w, raw: raw},
+		chip:      &chip{wire: w, raw: raw, memoryWait: memoryWait},
 	}
 	_, err = do(ctx, s, func(t *task) (struct{}, error) { return struct{}{}, t.hello() })
 	if err != nil {

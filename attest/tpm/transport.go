@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ type socket struct {
 }
 
 func (s *socket) send(command []byte) ([]byte, error) {
-	conn, err := (&net.Dialer{Timeout: commandLimit}).Dial(s.network, s.address)
+	conn, err := (&net.Dialer{Timeout: commandLimit}).DialContext(context.Background(), s.network, s.address)
 	if err != nil {
 		return nil, unreachable(err)
 	}
