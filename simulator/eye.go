@@ -50,11 +50,10 @@ type look struct {
 	truth  EyeTruth
 	nose   float64 // +1 if the nose is on the right of the picture
 	roll   float64
-	upper  float64 // height of the lids' edges over the middle of the eye
-	lower  float64
+	open   float64 // 0 the lids meet … 1 wide open
 	wander ring
 	drift  float64
-	skin   noise
+	blotch noise
 	pores  noise
 	veins  noise
 }
@@ -69,11 +68,9 @@ func (p *Person) look(pos driver.Position, shot Shot) *look {
 	ratio := min(max(l.dilation+normal(r, 0, 0.02), 0.28), 0.58)
 	l.truth = EyeTruth{pos, Circle{iris.X + l.nose*l.nasal*iris.R, iris.Y + l.down*iris.R, ratio * iris.R}, iris}
 	l.roll = normal(r, 0, 0.03)
-	open := max(normal(r, 1, 0.04)*(1-shot.Closed), 0.02)
-	l.upper = lerp(l.eyeTraits.lower-0.1, l.eyeTraits.upper, open)
-	l.lower = l.eyeTraits.lower
+	l.open = normal(r, 1, 0.04) * (1 - shot.Closed)
 	l.wander, l.drift = newRing(r, 9, 2), 0.35*(ratio-0.4)
-	l.skin, l.pores, l.veins = newNoise(r, 60), newNoise(r, 5), newNoise(r, 18)
+	l.blotch, l.pores, l.veins = newNoise(r, 60), newNoise(r, 5), newNoise(r, 18)
 	return l
 }
 
@@ -83,14 +80,14 @@ func (p *Person) look(pos driver.Position, shot Shot) *look {
 //go:norace
 func (l *look) lid(x float64) (upper, lower float64) {
 	const corner = 2.15 // half the width of the opening of the eye
-	mid := 0.5 * (l.eyeTraits.upper + l.eyeTraits.lower)
+	mid := 0.5 * (l.upper + l.lower)
 	// The outer corner lies a little higher than the inner one.
 	line := mid + 0.12 + l.slant*x*l.nose
 	t := min(math.Abs(x)/corner, 1)
 	arch := 1 - t*t
+	lower = line + (l.lower-mid-0.12)*(1-0.6*t*t-0.4*t*t*t*t)
 	upper = line + (l.upper-mid-0.12)*arch
-	lower = line + (l.lower-mid-0.12)*(1-t*t*t*t*0.4-0.6*t*t)
-	return upper, lower
+	return lerp(lower+0.03, upper, l.open), lower
 }
 
 // drawEye draws the base of an eye, not yet blurred.
@@ -120,7 +117,7 @@ func (l *look) grey(px, py float64) float64 {
 	open := smoothstep(-0.015, 0.02, y-upper) * smoothstep(-0.015, 0.02, lower-y)
 	var inside, skin float64
 	if open > 0 {
-		inside = l.ball(px, py, x, y)
+		inside = l.ball(px, py, x)
 		// The upper lid throws a shadow on the eye.
 		inside -= 24 * math.Exp(-max(y-upper, 0)/0.12)
 		inside -= 10 * math.Exp(-max(lower-y, 0)/0.06)
@@ -134,7 +131,7 @@ func (l *look) grey(px, py float64) float64 {
 // ball returns the grey of the eyeball: pupil, iris, sclera and caruncle.
 //
 //go:norace
-func (l *look) ball(px, py, x, y float64) float64 {
+func (l *look) ball(px, py, x float64) float64 {
 	iris, pupil := l.truth.Iris, l.truth.Pupil
 	dx, dy := px-pupil.X, py-pupil.Y
 	dist := math.Hypot(dx, dy)
@@ -175,7 +172,7 @@ func toLimbus(ux, uy float64, pupil, iris Circle) float64 {
 //
 //go:norace
 func (l *look) lidSkin(px, py float32, x, y, upper, lower float64) float64 {
-	grey := l.eyeTraits.skin + 7*float64(l.skin.at(px, py)) + 2.5*float64(l.pores.at(px, py))
+	grey := l.tone + 7*float64(l.blotch.at(px, py)) + 2.5*float64(l.pores.at(px, py))
 	grey -= 20 * smoothstep(1.6, 3.0, math.Abs(x)) // the light falls off sideways
 	if y < upper {
 		crease := (upper - y - 0.30 + 0.05*math.Abs(x)) / 0.055
@@ -184,7 +181,7 @@ func (l *look) lidSkin(px, py float32, x, y, upper, lower float64) float64 {
 	} else {
 		bag := (y - lower - 0.42) / 0.10
 		grey -= 12 * math.Exp(-bag*bag) * smoothstep(2.2, 1.2, math.Abs(x))
-		grey += 8 * math.Exp(-max(y-lower, 0)/0.08)
+		grey += 8 * math.Exp(-max(y-lower, 0)/0.08) * smoothstep(2.3, 1.8, math.Abs(x))
 	}
 	// The brow begins above the lid.
 	return grey - 45*smoothstep(1.55, 2.1, upper-y+0.12*x*l.nose)

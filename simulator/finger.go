@@ -24,7 +24,7 @@ func newHandTraits(p *Person) handTraits {
 		size:         normal(r, 0.98, 0.05),
 		period:       min(max(normal(r, 9.0, 0.5), 7.8), 10.4),
 		whorlLiking:  r.NormFloat64(),
-		wear:         max(0, normal(r, 0.08, 0.08)),
+		wear:         max(0.1, normal(r, 0.11, 0.03)),
 		dryness:      normal(r, -0.1, 0.12),
 		tipDrop:      [5]float64{0, normal(r, 230, 40), 0, normal(r, 120, 35), normal(r, 530, 55)},
 		phalanxShare: normal(r, 0.78, 0.06),

@@ -10,17 +10,17 @@ import (
 // with the local direction and period, as in SFinGe (Cappelli, 2004). They grow
 // at half resolution: ridges are 4 to 5 px apart there, so that nothing is lost.
 const (
-	angles    = 64 // of the filter bank, over half a turn
-	periods   = 10
-	minPeriod = 7.0 // px at 500 dpi
-	maxPeriod = 13.0
-	side      = 9    // of a filter, at half resolution
-	spread    = 0.42 // standard deviation of its bell, in periods
-	passes    = 20   // fewer leave more minutiae, more heal them
+	angles     = 64 // of the filter bank, over half a turn
+	periods    = 10
+	minPeriod  = 7.0 // px at 500 dpi
+	maxPeriod  = 13.0
+	filterSide = 9    // of a filter, at half resolution
+	spread     = 0.42 // standard deviation of its bell, in periods
+	passes     = 20   // fewer leave more minutiae, more heal them
 )
 
 // A filter is a square of weights, row by row.
-type filter [side * side]float32
+type filter [filterSide * filterSide]float32
 
 // bank holds a filter for each direction and period.
 var bank = sync.OnceValue(func() *[angles * periods]filter {
@@ -36,10 +36,10 @@ var bank = sync.OnceValue(func() *[angles * periods]filter {
 // with zero mean and unit sum of absolute values.
 func gabor(direction, period float64) filter {
 	sin, cos := math.Sincos(direction)
-	var wave, bell [side * side]float64
+	var wave, bell [filterSide * filterSide]float64
 	var waves, bells float64
 	for i := range wave {
-		x, y := float64(i%side-side/2), float64(i/side-side/2)
+		x, y := float64(i%filterSide-filterSide/2), float64(i/filterSide-filterSide/2)
 		bell[i] = math.Exp(-(x*x + y*y) / (2 * spread * period * spread * period))
 		wave[i] = bell[i] * math.Cos(2*math.Pi*(x*sin+y*cos)/period)
 		bells, waves = bells+bell[i], waves+wave[i]
@@ -104,17 +104,17 @@ func chooseFilters(f *flow, w, h int, x0, y0 float64) []uint16 {
 func pass(dst, src []float32, w, h int, choice []uint16, gain float32) {
 	copy(dst, src)
 	filters := bank()
-	const reach = side / 2
+	const reach = filterSide / 2
 	for y := reach; y < h-reach; y++ {
 		choices := choice[(y/2)*((w+1)/2):]
 		for x := reach; x < w-reach; x++ {
 			f := &filters[choices[x/2]]
 			var sum float32
-			for j := range side {
+			for j := range filterSide {
 				// The conversions keep the compiler from fusing multiplications with
 				// additions, which would round differently.
-				k := (*[side]float32)(f[j*side:])
-				p := (*[side]float32)(src[(y-reach+j)*w+x-reach:])
+				k := (*[filterSide]float32)(f[j*filterSide:])
+				p := (*[filterSide]float32)(src[(y-reach+j)*w+x-reach:])
 				sum += float32(p[0]*k[0]) + float32(p[1]*k[1]) + float32(p[2]*k[2]) +
 					(float32(p[3]*k[3]) + float32(p[4]*k[4]) + float32(p[5]*k[5])) +
 					(float32(p[6]*k[6]) + float32(p[7]*k[7]) + float32(p[8]*k[8]))

@@ -88,16 +88,17 @@ func levelOf(height float32) uint8 {
 
 // skin is the state of the skin in one capture.
 type skin struct {
-	dry, wet, wear, pressure float64
+	dry, wet, pressure float64
+	wear               float64 // added to that of the finger
 }
 
 func (p *Person) skin(how Impression) skin {
 	r := p.random(streamSkin, 0, how.Capture)
-	m := min(max(p.hand.dryness+normal(r, -0.05, 0.16), -0.45), 0.35)
+	m := min(max(p.hand.dryness+normal(r, -0.05, 0.16), -0.38), 0.3)
 	m = min(max(m+how.Moisture, -1), 1)
 	return skin{
 		dry: max(0, -m), wet: max(0, m),
-		wear:     min(p.hand.wear+how.Wear, 1),
+		wear:     how.Wear,
 		pressure: normal(r, 0.55, 0.05),
 	}
 }
@@ -107,34 +108,34 @@ func (p *Person) press(w, h int, fingers []placement, how Impression) *contact {
 	c := &contact{w: w, h: h, rim: bytes.Repeat([]byte{255}, w*h), level: make([]uint8, w*h), skin: p.skin(how)}
 	masters := make([]*finger, len(fingers))
 	inParallel(len(fingers), func(i int) { masters[i] = p.finger(fingers[i].position) })
-	prints := make([]*print, len(fingers))
+	imprints := make([]*imprint, len(fingers))
 	for i := range fingers {
-		prints[i] = newPrint(p.random(streamSkin, int(fingers[i].position), how.Capture), &fingers[i], masters[i], c.skin)
-		c.area = c.area.Union(prints[i].bounds(w, h))
+		imprints[i] = newImprint(p.random(streamSkin, int(fingers[i].position), how.Capture), &fingers[i], masters[i], c.skin)
+		c.area = c.area.Union(imprints[i].bounds(w, h))
 	}
 	const band = 64 // rows
 	inParallel((h+band-1)/band, func(i int) {
-		for _, pr := range prints {
+		for _, pr := range imprints {
 			pr.draw(c, i*band, min((i+1)*band, h))
 		}
 	})
 	return c
 }
 
-// A print is one finger about to be drawn on a contact.
-type print struct {
+// An imprint is one finger about to be drawn on a contact.
+type imprint struct {
 	*placement
 	finger *finger
 	skin   skin
 
-	sin, cos             float64
+	sin, cos             float64 // of the tilt
 	slipX, slipY, twist  float32 // how far the rim of the skin is dragged
 	edge, patch          noise
 	blotch, grain, speck noise
 }
 
-func newPrint(r *rand.Rand, l *placement, f *finger, s skin) *print {
-	pr := &print{
+func newImprint(r *rand.Rand, l *placement, f *finger, s skin) *imprint {
+	pr := &imprint{
 		placement: l, finger: f, skin: s,
 		edge: newNoise(r, 26), patch: newNoise(r, 60),
 		blotch: newNoise(r, 40), grain: newNoise(r, 7), speck: newNoise(r, 2.2),
@@ -143,12 +144,12 @@ func newPrint(r *rand.Rand, l *placement, f *finger, s skin) *print {
 	drag, towards := min(math.Abs(normal(r, 0, 4)), 12), uniform(r, 0, 2*math.Pi)
 	pr.slipX, pr.slipY = float32(drag*math.Cos(towards)), float32(drag*math.Sin(towards))
 	pr.twist = float32(min(max(normal(r, 0, 0.04), -0.12), 0.12))
-	pr.skin.wear = f.wear + s.wear - min(f.wear, s.wear)
+	pr.skin.wear = min(f.wear+s.wear, 1)
 	return pr
 }
 
 // bounds returns the part of a w×h picture that the finger can reach.
-func (pr *print) bounds(w, h int) image.Rectangle {
+func (pr *imprint) bounds(w, h int) image.Rectangle {
 	u, v := pr.shape.width/2+masterBorder, pr.shape.length+masterBorder
 	if pr.joint {
 		v += creaseGap + pr.shape.phalanx
@@ -166,25 +167,26 @@ func (pr *print) bounds(w, h int) image.Rectangle {
 // finger lies: 0 in the middle of a phalanx, 1 on its outline.
 //
 //go:norace
-func (pr *print) rimAt(u, v float32) float32 {
+func (pr *imprint) rimAt(u, v float32) float32 {
 	w, l := float32(pr.shape.width/2), float32(pr.shape.length)
-	middle := 1.24 * w // of the pad: above it the outline is an ellipse
-	narrow := smoothstep(0.6*l, l, v)
-	x := abs(u) / (w * (1 - 0.16*narrow))
+	edge := pr.edge.at(u, v) / w // the outline is uneven
+	middle := 1.24 * w           // of the pad: above it the outline is an ellipse
+	x := abs(u) / (w * (1 - 0.16*smoothstep(0.6*l, l, v)))
 	var rim float32
 	if v < middle {
 		y := (v - middle) / middle
 		rim = sqrt(x*x + y*y)
 	} else {
-		y := (v - middle) / (l - middle)
-		rim = fourthRoot(x, y)
+		rim = fourthRoot(x, (v-middle)/(l-middle))
 	}
+	rim += 4 * edge
 	if pr.joint {
+		// The middle phalanx touches less firmly and ends where it happens to.
 		half := float32(pr.shape.phalanx / 2)
-		x, y := u/(0.84*w), (v-l-creaseGap-half)/half
-		rim = min(rim, 0.06+fourthRoot(x, y))
+		y := (v - l - creaseGap - half) / half
+		rim = min(rim, 0.08+fourthRoot(u/(0.84*w), y)+(7+9*max(y, 0))*edge)
 	}
-	return rim
+	return rim / float32(pr.spread)
 }
 
 // fourthRoot is the fourth root of x⁴+y⁴: 1 on the outline of a rounded square.
@@ -200,20 +202,14 @@ func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 // fingers overlap, the one that presses more firmly prints.
 //
 //go:norace
-func (pr *print) draw(c *contact, top, bottom int) {
+func (pr *imprint) draw(c *contact, top, bottom int) {
 	area := pr.bounds(c.w, c.h)
 	wear, dry, wet := float32(pr.skin.wear), float32(pr.skin.dry), float32(pr.skin.wet)
-	rimScale := 1 / float32(pr.spread)
-	perPixel := 2 / float32(pr.shape.width)
 	for y := max(top, area.Min.Y); y < min(bottom, area.Max.Y); y++ {
 		for x := area.Min.X; x < area.Max.X; x++ {
 			dx, dy := float64(x)-pr.x, float64(y)-pr.y
 			u, v := float32(dx*pr.cos+dy*pr.sin), float32(dy*pr.cos-dx*pr.sin)
-			rim := pr.rimAt(u, v) * rimScale
-			if rim > 1.15 {
-				continue
-			}
-			rim += 4 * perPixel * pr.edge.at(u, v)
+			rim := pr.rimAt(u, v)
 			i := y*c.w + x
 			coded := uint8(min(max(rim*rimUnit, 0), 254))
 			if rim > 1.05 || coded >= c.rim[i] {
@@ -228,10 +224,10 @@ func (pr *print) draw(c *contact, top, bottom int) {
 			height := ridge * (1 - wear*(0.55+0.35*pr.patch.at(u, v)))
 			height -= 1.1 * lost * (1 - 0.75*wet)
 			blotch, grain, speck := pr.blotch.at(u, v), pr.grain.at(u, v), pr.speck.at(u, v)
-			height -= (0.18+0.3*wet+0.5*wear)*blotch + 0.8*(0.22+0.9*dry+0.8*wear)*grain + (0.24+0.8*dry+0.3*wear)*speck
+			height -= (0.18+0.3*wet+0.5*wear)*blotch + 0.8*(0.23+0.9*dry+0.8*wear)*grain + (0.25+0.8*dry+0.3*wear)*speck
 			if wet > 0 {
 				// Sweat bridges valleys.
-				height = max(height, 2*smoothstep(1.1-1.1*wet, 1.9-1.1*wet, 0.8*blotch+0.6*grain)-1)
+				height = max(height, 2*smoothstep(1.6-1.5*wet, 2.4-1.5*wet, 0.8*blotch+0.6*grain)-1)
 			}
 			c.rim[i], c.level[i] = coded, levelOf(height)
 		}

@@ -19,7 +19,7 @@ type eye struct {
 type eyeTraits struct {
 	radius          float64 // of the iris, px
 	iris, sclera    float64 // grey
-	skin            float64
+	tone            float64 // of the skin, grey
 	contrast        float64 // of the texture, grey
 	dilation        float64 // radius of the pupil over that of the iris
 	upper, lower    float64 // edges of the lids over the radius, y down
@@ -31,7 +31,7 @@ func (p *Person) eyeTraits() eyeTraits {
 	r := p.random(streamEyes, 0, 0)
 	return eyeTraits{
 		radius: normal(r, 112, 1.2), // the average iris of 11.8 mm at 19 px/mm
-		iris:   normal(r, 118, 9), sclera: normal(r, 178, 6), skin: normal(r, 168, 9),
+		iris:   normal(r, 118, 9), sclera: normal(r, 178, 6), tone: normal(r, 168, 9),
 		contrast: normal(r, 15, 2),
 		dilation: normal(r, 0.40, 0.04),
 		upper:    normal(r, -0.84, 0.05), lower: normal(r, 0.96, 0.05),

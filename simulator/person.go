@@ -52,7 +52,7 @@ const (
 	streamSkin
 	streamPlacement
 	streamNoise
-	streamDust
+	_ // once dust
 	streamEyes
 	streamTexture
 	streamLook

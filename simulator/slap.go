@@ -80,6 +80,7 @@ func (p *Person) placeHand(sensor driver.Sensor, pose Pose) []placement {
 	var edge float64
 	for k, pos := range driver.Finger.Positions(sensor) {
 		l := placement{position: pos, shape: p.shape(pos), spread: uniform(r, 0.94, 1.02), joint: true}
+		l.shape.phalanx *= uniform(r, 0.75, 1)
 		if k > 0 {
 			edge += uniform(r, 18, 60) + pose.Spread
 		}
