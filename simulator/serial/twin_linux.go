@@ -1,0 +1,309 @@
+package serial
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/draw"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+)
+
+// A Twin is one module on a line of its own. Its methods may be called from any
+// goroutine. Nothing is on its window until Show.
+type Twin struct {
+	path  string
+	model model
+	pace  float64
+
+	mu       sync.Mutex
+	line     *pty // nil while unplugged
+	served   chan struct{}
+	window   *image.Gray
+	fault    string
+	changed  chan struct{} // closed when fault does
+	held     string        // the stage to stop at
+	reached  chan struct{} // closed there
+	released chan struct{} // closed by Release
+	requests int
+
+	noise *rand.Rand // used by the serving goroutine alone
+}
+
+// A model is what a kind of module does with what it hears. Only the serving
+// goroutine calls it.
+type model interface {
+	// powerOn forgets what is lost without power.
+	powerOn(w *wire)
+	// hear takes what came in at the rate that the line is set to.
+	hear(w *wire, b []byte)
+	// size is that of the window in pixels.
+	size() image.Point
+}
+
+// start plugs a module in at path, which becomes a link to its line.
+func start(path string, m model, pace float64) (*Twin, error) {
+	t := &Twin{
+		path: path, model: m, pace: pace,
+		noise: rand.New(rand.NewPCG(1, 2)), changed: make(chan struct{}),
+	}
+	return t, t.Plug()
+}
+
+// Path is where a driver finds the module.
+func (t *Twin) Path() string { return t.path }
+
+// Plug powers the module on. One that is plugged in stays so.
+func (t *Twin) Plug() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.line != nil {
+		return nil
+	}
+	line, name, err := openPTY()
+	if err != nil {
+		return fmt.Errorf("plug in at %s: %w", t.path, err)
+	}
+	if err := os.Symlink(name, t.path); err != nil {
+		line.close()
+		return fmt.Errorf("plug in at %s: %w", t.path, err)
+	}
+	t.line, t.served = line, make(chan struct{})
+	go t.serve(&wire{t, line}, t.served)
+	return nil
+}
+
+// Unplug takes the module away in whatever it is doing. What it remembers
+// without power it still knows when plugged in again.
+func (t *Twin) Unplug() {
+	t.mu.Lock()
+	line, served := t.line, t.served
+	t.line = nil
+	if line != nil {
+		os.Remove(t.path)
+		line.close()
+	}
+	t.release()
+	t.mu.Unlock()
+	if line != nil {
+		<-served
+	}
+}
+
+// Close unplugs the module and ends the twin.
+func (t *Twin) Close() { t.Unplug() }
+
+// Show lays a picture on the window, centred and cut to its size, on a light
+// ground; nil takes the finger away.
+func (t *Twin) Show(img image.Image) {
+	var window *image.Gray
+	if img != nil {
+		window = t.Sees(img)
+	}
+	t.mu.Lock()
+	t.window = window
+	t.mu.Unlock()
+}
+
+// Sees returns what the sensor sees of a picture on its window.
+func (t *Twin) Sees(img image.Image) *image.Gray {
+	size := t.model.size()
+	window := image.NewGray(image.Rectangle{Max: size})
+	draw.Draw(window, window.Rect, image.White, image.Point{}, draw.Src)
+	b := img.Bounds()
+	corner := image.Pt((size.X-b.Dx())/2, (size.Y-b.Dy())/2)
+	draw.Draw(window, b.Sub(b.Min).Add(corner), img, b.Min, draw.Src)
+	return window
+}
+
+// Hold makes the module stop at a stage of its conversation, until Release. The
+// channel is closed when it gets there.
+func (t *Twin) Hold(stage string) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release()
+	t.held, t.reached, t.released = stage, make(chan struct{}), make(chan struct{})
+	return t.reached
+}
+
+// Release lets the module go on where it stopped.
+func (t *Twin) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.release()
+}
+
+func (t *Twin) release() {
+	if t.held != "" {
+		close(t.released)
+		t.held = ""
+	}
+}
+
+// Misbehave gives the module a fault, one of Faults; "" mends it.
+func (t *Twin) Misbehave(fault string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fault = fault
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// Requests counts the commands that the module took.
+func (t *Twin) Requests() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.requests
+}
+
+// serve is the module's life from plug to unplug.
+func (t *Twin) serve(w *wire, served chan<- struct{}) {
+	ctx, stop := context.WithCancel(context.Background())
+	var babble sync.WaitGroup
+	babble.Go(func() { w.babble(ctx) })
+	t.model.powerOn(w)
+	var b [512]byte
+	for {
+		n, err := w.line.master.Read(b[:])
+		if err != nil {
+			break
+		}
+		t.model.hear(w, b[:n])
+	}
+	stop()
+	babble.Wait()
+	close(served)
+}
+
+// A wire is the module's end of the line, from plug to unplug.
+type wire struct {
+	twin *Twin
+	line *pty
+}
+
+// took counts a command, and holds where the module shall stop.
+func (w *wire) took(stage string) {
+	w.twin.mu.Lock()
+	w.twin.requests++
+	w.twin.mu.Unlock()
+	w.at(stage)
+}
+
+// at holds the module if it shall stop at stage.
+func (w *wire) at(stage string) {
+	t := w.twin
+	t.mu.Lock()
+	held, reached, released := t.held == stage && stage != "", t.reached, t.released
+	if held {
+		select {
+		case <-reached:
+		default:
+			close(reached)
+		}
+	}
+	t.mu.Unlock()
+	if held {
+		<-released
+	}
+}
+
+func (w *wire) has(fault string) bool {
+	w.twin.mu.Lock()
+	defer w.twin.mu.Unlock()
+	return w.twin.fault == fault
+}
+
+// once reports whether the module has a fault that happens once, and mends it.
+func (w *wire) once(fault string) bool {
+	w.twin.mu.Lock()
+	defer w.twin.mu.Unlock()
+	if w.twin.fault != fault {
+		return false
+	}
+	w.twin.fault = ""
+	return true
+}
+
+// send puts a packet on the line as the module's fault has it.
+func (w *wire) send(packet []byte) {
+	switch {
+	case w.has(Silent), w.has(Babble):
+		return
+	case w.has(BadChecksum), w.once(BadOnce):
+		packet[len(packet)-1] ^= 1
+	}
+	w.write(packet)
+}
+
+// finger is what lies on the window, or nil.
+func (w *wire) finger() *image.Gray {
+	w.twin.mu.Lock()
+	defer w.twin.mu.Unlock()
+	return w.twin.window
+}
+
+// stray puts a byte on the line that belongs to nothing, while the module has
+// that fault.
+func (w *wire) stray() {
+	if w.has(Noise) {
+		w.write([]byte{0x55})
+	}
+}
+
+// closed reports whether the module was unplugged.
+func (w *wire) closed() bool {
+	w.twin.mu.Lock()
+	defer w.twin.mu.Unlock()
+	return w.twin.line != w.line
+}
+
+// write puts bytes on the line, at the line's rate where the twin is paced.
+func (w *wire) write(b []byte) {
+	size := len(b)
+	switch {
+	case w.has(Split):
+		size = 1 + w.twin.noise.IntN(7)
+	case w.twin.pace > 0:
+		size = min(size, 64)
+	}
+	for len(b) > 0 {
+		n := min(max(size, 1), len(b))
+		if _, err := w.line.master.Write(b[:n]); err != nil {
+			return // unplugged: the reading side sees it, too
+		}
+		b = b[n:]
+		if w.twin.pace > 0 {
+			bits := float64(n) * 10
+			time.Sleep(time.Duration(bits / float64(max(w.line.baud(), 1)) / w.twin.pace * float64(time.Second)))
+		}
+	}
+}
+
+// babble sends noise without end while the module has that fault.
+func (w *wire) babble(ctx context.Context) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var b [256]byte
+	for {
+		w.twin.mu.Lock()
+		babbles, changed := w.twin.fault == Babble, w.twin.changed
+		w.twin.mu.Unlock()
+		var tick <-chan time.Time
+		if babbles {
+			for i := range b {
+				b[i] = byte(r.Uint32())
+			}
+			if _, err := w.line.master.Write(b[:]); err != nil {
+				return
+			}
+			tick = time.After(2 * time.Millisecond)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-tick:
+		}
+	}
+}
