@@ -115,7 +115,11 @@ func (s *Server) capture(c *call, purpose Purpose) ([]element, *captureRequest, 
 			return nil, req, err
 		}
 	}
-	samples, err := d.Scanner.Capture(c.r.Context(), req.capture)
+	var samples []capture.Sample
+	err = s.try(func() (err error) { // a bug must not leave a stream waiting for its capture's end
+		samples, err = d.Scanner.Capture(c.r.Context(), req.capture)
+		return err
+	})
 	if err != nil {
 		if context.Cause(c.r.Context()) != nil {
 			return nil, req, &Error{Stopped, err}
