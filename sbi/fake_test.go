@@ -325,3 +325,5 @@ func readCode(answer []byte) (string, error) {
 	}
 	return string(code), nil
 }
+
+var farFuture = time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
