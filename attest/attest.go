@@ -15,6 +15,9 @@ import "errors"
 var (
 	// ErrNoKey: the key store never made this key, or it was deleted.
 	ErrNoKey = errors.New("no such key")
+	// ErrKeyLost: the key store made this key and cannot use it any more. A new
+	// one has to be made and certified.
+	ErrKeyLost = errors.New("key is lost")
 	// ErrKeyExists: a key of this name is there already; keys are never
 	// overwritten.
 	ErrKeyExists = errors.New("key exists")

@@ -21,7 +21,8 @@ const (
 // All keys are RSA-2048 and sign PKCS #1 v1.5 with SHA-256 (RS256). A store
 // and its signers are safe for concurrent use.
 type KeyStore interface {
-	// Signer returns the key called name, or ErrNoKey.
+	// Signer returns the key called name, ErrNoKey, or ErrKeyLost where a store
+	// can tell that a key will not come back.
 	Signer(ctx context.Context, name string) (crypto.Signer, error)
 	// Create makes the key called name. When it returns, the key is on lasting
 	// storage. It fails with ErrKeyExists rather than replace a key.

@@ -5,10 +5,13 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"sbid/attest"
 )
 
 // What can be wrong with a TPM or a key in it. The texts are for the person
-// who looks after the machine: each says what to do.
+// who looks after the machine: each says what to do. ErrCleared, ErrOtherTPM
+// and ErrDamaged are attest.ErrKeyLost as well.
 var (
 	// ErrNoTPM: nothing answers at the device.
 	ErrNoTPM = errors.New("no TPM 2.0 found: enable it in the firmware setup, or keep keys in files (level L0)")
@@ -30,11 +33,11 @@ var (
 	// ErrHierarchyAuth: the owner or endorsement hierarchy has a password.
 	ErrHierarchyAuth = errors.New("TPM hierarchy is protected by a password: have its owner remove it, or clear the TPM")
 	// ErrCleared: the TPM is the one that made the key, but it was cleared.
-	ErrCleared = errors.New("TPM was cleared since the key was made: the key is gone, delete it, make a new one and have it certified")
+	ErrCleared = fmt.Errorf("%w: the TPM was cleared since it was made; delete it, make a new one and have it certified", attest.ErrKeyLost)
 	// ErrOtherTPM: the key was made by another TPM.
-	ErrOtherTPM = errors.New("this is not the TPM that the key was made with: put the old one back, or provision the machine again")
+	ErrOtherTPM = fmt.Errorf("%w: this is not the TPM that made it; put the old one back, or provision the machine again", attest.ErrKeyLost)
 	// ErrDamaged: a file of the key is incomplete or changed.
-	ErrDamaged = errors.New("key file is damaged: restore it, or delete the key, make a new one and have it certified")
+	ErrDamaged = fmt.Errorf("%w: a file of it is damaged; restore that, or delete the key, make a new one and have it certified", attest.ErrKeyLost)
 	// ErrAuth: the TPM refused the authorisation value in the key's file.
 	ErrAuth = errors.New("TPM refuses the authorisation value of the key: restore the key's .auth file, or delete the key and make a new one")
 	// ErrClosed: the store was closed.

@@ -22,15 +22,14 @@ import (
 	"sbid/attest"
 )
 
-// wantErr fails unless trying to open and use the key fails with want, and
-// with no other sentinel of this package.
+// wantErr fails unless err is want, and no other that it could be taken for.
 func wantErr(t *testing.T, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("%s: got %v, want %v", what, err, want)
 	}
 	for _, other := range []error{ErrNoTPM, ErrCleared, ErrOtherTPM, ErrDamaged, ErrAuth, attest.ErrNoKey} {
-		if other != want && errors.Is(err, other) {
+		if !errors.Is(want, other) && errors.Is(err, other) {
 			t.Errorf("%s: %v is also %v", what, err, other)
 		}
 	}
@@ -268,6 +267,30 @@ func TestTPMHangs(t *testing.T) {
 	soft.wantEmpty(t)
 }
 
+// Close does not wait for ever either.
+func TestCloseWhileTPMHangs(t *testing.T) {
+	soft := startTPM(t)
+	store, err := Open(t.Context(), Config{Device: soft.device(), Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.closeWait = 50 * time.Millisecond
+	soft.signal(t, syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := store.Create(ctx, "device"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("making a key: %v", err)
+	}
+	for range 2 {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := store.Create(t.Context(), "device"); !errors.Is(err, ErrClosed) {
+		t.Errorf("making a key in a closed store: %v", err)
+	}
+}
+
 func TestHierarchyPassword(t *testing.T) {
 	soft := startTPM(t)
 	store := openStore(t, soft, t.TempDir())
@@ -399,7 +422,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", test.err, err, test.want)
 		}
 	}
-	if err := explain(fs.ErrExist); err != fs.ErrExist {
+	if err := explain(fs.ErrExist); err.Error() != fs.ErrExist.Error() {
 		t.Errorf("explained what is no answer of a TPM: %v", err)
 	}
 	for _, test := range []struct{ err, want error }{

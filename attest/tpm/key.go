@@ -130,8 +130,7 @@ func (t *task) load(srk *object, k *key) (*object, error) {
 		InPrivate:    k.file.private,
 		InPublic:     k.file.public,
 	}.Execute(t.tpm)
-	var refused tpm2.TPMFmt1Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[tpm2.TPMFmt1Error](err); ok {
 		if parameter, _ := refused.Parameter(); parameter {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}

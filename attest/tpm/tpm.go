@@ -52,6 +52,7 @@ type Config struct {
 type Store struct {
 	dir       string
 	signLimit time.Duration
+	closeWait time.Duration
 
 	turn   chan struct{} // holds one token; who put it there owns chip
 	chip   *chip
@@ -74,6 +75,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s := &Store{
 		dir:       config.Dir,
 		signLimit: signLimit,
+		closeWait: closeWait,
 		turn:      make(chan struct{}, 1),
 		chip:      &chip{wire: w, raw: raw, memoryWait: memoryWait},
 	}
@@ -104,7 +106,7 @@ const closeWait = 5 * time.Second
 func (s *Store) Close() error {
 	select {
 	case s.turn <- struct{}{}:
-	case <-time.After(closeWait):
+	case <-time.After(s.closeWait):
 		s.chip.wire.interrupt()
 		s.turn <- struct{}{}
 	}
