@@ -14,6 +14,9 @@
 //	STATE/certificates/*.pem         the FTM key's certificate, the devices'
 //	STATE/keys/*.pem                 every other private key
 //
+// OpenWith keeps the keys that SBI signs with, those of the devices and the FTM
+// key, in a key store that is given to it. The authorities are files always.
+//
 // Keys and certificates of devices carry a generation, device.NAME.3.pem. A
 // generation counts from the moment its certificate is there, which is the
 // last thing written: a start or a rotation that was interrupted anywhere
@@ -44,8 +47,9 @@ type Set struct {
 	dir          string
 	organisation string
 	lock         *statedir.Lock
-	keys         *attest.FileStore // all private keys but one
+	keys         *attest.FileStore // of the authorities
 	trustKeys    *attest.FileStore // the encryption key, beside its certificate
+	signingKeys  attest.KeyStore   // of the devices, and the FTM key: may be keys
 
 	machineID  string
 	provider   authority // of devices
@@ -76,7 +80,16 @@ type device struct {
 // The first start takes a second or two, as RSA keys do; a later one takes
 // milliseconds.
 func Open(dir, organisation string, devices []string, now time.Time) (*Set, error) {
-	s := &Set{dir: dir, organisation: organisation, devices: map[string]device{}}
+	return OpenWith(dir, organisation, devices, now, nil)
+}
+
+// OpenWith is Open with the keys of the devices and the FTM key in the key
+// store keys; nil stands for files. A device whose key is lost there, as
+// attest.ErrKeyLost says, gets a new key and a new certificate; that the FTM
+// key is lost is an error. Identities work as long as the key store does: close
+// it after the Set.
+func OpenWith(dir, organisation string, devices []string, now time.Time, keys attest.KeyStore) (*Set, error) {
+	s := &Set{dir: dir, organisation: organisation, signingKeys: keys, devices: map[string]device{}}
 	if err := s.open(context.Background(), devices, now); err != nil {
 		if s.lock != nil {
 			err = errors.Join(err, s.lock.Release())
@@ -110,6 +123,9 @@ func (s *Set) open(ctx context.Context, names []string, now time.Time) (err erro
 	}
 	if s.keys, err = attest.NewFileStore(filepath.Join(s.dir, keyDir)); err != nil {
 		return err
+	}
+	if s.signingKeys == nil {
+		s.signingKeys = s.keys
 	}
 	if s.trustKeys, err = attest.NewFileStore(filepath.Join(s.dir, trustDir)); err != nil {
 		return err

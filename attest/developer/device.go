@@ -191,7 +191,7 @@ func (s *Set) prune(ctx context.Context) error {
 		present, ok := s.devices[device]
 		return ok && present.generation != generation
 	}
-	keys, err := s.keys.List(ctx)
+	keys, err := s.signingKeys.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *Set) prune(ctx context.Context) error {
 	var errs []error
 	for _, name := range keys {
 		if stale(name) {
-			errs = append(errs, s.keys.Delete(ctx, name))
+			errs = append(errs, s.signingKeys.Delete(ctx, name))
 		}
 	}
 	for _, name := range certificates {

@@ -59,18 +59,34 @@ type authority struct {
 	signer crypto.Signer
 }
 
-// obtain loads keys and makes those that were never made.
+// store returns where a key is kept.
+func (s *Set) store(name string) attest.KeyStore {
+	switch _, _, device := parseGeneration(name); {
+	case device || name == ftmKey:
+		return s.signingKeys
+	case name == encryptionKey:
+		return s.trustKeys
+	}
+	return s.keys
+}
+
+// obtain loads keys and makes those that were never made. The key of a device
+// that is lost is made again: it then does not match its certificate, as if the
+// certificate had been exchanged.
 func (s *Set) obtain(ctx context.Context, names []string) (map[string]crypto.Signer, error) {
 	var mu sync.Mutex
 	signers := make(map[string]crypto.Signer, len(names))
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range names {
 		group.Go(func() error {
-			store := s.keys
-			if name == encryptionKey {
-				store = s.trustKeys
-			}
+			store := s.store(name)
 			signer, err := store.Signer(ctx, name)
+			if _, _, device := parseGeneration(name); device && errors.Is(err, attest.ErrKeyLost) {
+				if err := store.Delete(ctx, name); err != nil {
+					return err
+				}
+				err = attest.ErrNoKey
+			}
 			if errors.Is(err, attest.ErrNoKey) {
 				signer, err = store.Create(ctx, name)
 			}
