@@ -64,6 +64,10 @@ const (
 // face, what is larger was not found by segment.Face.
 const interEyeMin, interEyeMax = 12, 1 << 13
 
+// leastRange is the information of a pixel, in bits, below which a picture is
+// blank.
+const leastRange = 1
+
 // MeasureFace measures the photograph of a face found by segment.Face in it. A
 // face that is not in the image measures nothing.
 func MeasureFace(img image.Image, f segment.FaceBox) FaceMeasures {
@@ -83,6 +87,9 @@ func MeasureFace(img image.Image, f segment.FaceBox) FaceMeasures {
 	var hist greys
 	for _, g := range skin.Pix {
 		hist.add(g)
+	}
+	if hist.entropy() < leastRange {
+		return FaceMeasures{}
 	}
 	n := float64(hist.n)
 	dark, bright, sum := 0, 0, 0

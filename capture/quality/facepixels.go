@@ -8,22 +8,29 @@ import (
 	"sbid/capture/segment"
 )
 
-// symmetry returns the correlation of the luminance left and right of the
-// middle of the face, -1 to 1.
+// symmetry returns the correlation of the luminance right and left of the
+// middle of the face, which leans as the eyes do, -1 to 1.
 func (v faceView) symmetry() float64 {
-	r := v.rect(-faceSide, faceTop, faceSide, faceBottom)
-	k := max(1, int(v.ied/40)) // fine enough for light and features
+	const perEye = 40 // places looked at in an inter-eye distance: enough for light and features
+	const reach = 2   // whatever the face leans
+	r := v.rect(-reach, -reach, reach, reach)
+	k := max(1, int(v.ied/perEye))
 	g := segment.Luminance(v.img, r, k)
-	axis := (v.eyes.X - float64(r.Min.X)) / float64(k) // in pixels of g
+	sin, cos := math.Sincos(v.box.Roll())
+	at := func(x, y float64) (float64, bool) { // in inter-eye distances, along the eyes and across
+		px := (v.eyes.X - float64(r.Min.X) + (x*cos-y*sin)*v.ied) / float64(k)
+		py := (v.eyes.Y - float64(r.Min.Y) + (x*sin+y*cos)*v.ied) / float64(k)
+		p := image.Pt(int(math.Floor(px)), int(math.Floor(py)))
+		return float64(g.GrayAt(p.X, p.Y).Y), p.In(g.Rect)
+	}
 	var n, sa, sb, saa, sbb, sab float64
-	for y := range g.Rect.Dy() {
-		row := g.Pix[y*g.Stride:][:g.Rect.Dx()]
-		for x := range int(axis) {
-			mirror := int(2*axis - float64(x) - 0.5)
-			if mirror < 0 || mirror >= len(row) {
+	for y := faceTop; y < faceBottom; y += 1.0 / perEye {
+		for x := 0.5 / perEye; x < faceSide; x += 1.0 / perEye {
+			a, ok1 := at(-x, y)
+			b, ok2 := at(x, y)
+			if !ok1 || !ok2 {
 				continue
 			}
-			a, b := float64(row[x]), float64(row[mirror])
 			n, sa, sb = n+1, sa+a, sb+b
 			saa, sbb, sab = saa+a*a, sbb+b*b, sab+a*b
 		}
@@ -153,7 +160,12 @@ func (v faceView) tint() float64 {
 		c := v.cheek(side)
 		for y := c.Min.Y; y < c.Max.Y; y += 2 {
 			for x := c.Min.X; x < c.Max.X; x += 2 {
-				p := color.RGBAModel.Convert(v.img.At(x, y)).(color.RGBA)
+				var p color.RGBA
+				if rgba, ok := v.img.(*image.RGBA); ok {
+					p = rgba.RGBAAt(x, y) // without an allocation
+				} else {
+					p = color.RGBAModel.Convert(v.img.At(x, y)).(color.RGBA)
+				}
 				r, g, b, n = r+float64(p.R), g+float64(p.G), b+float64(p.B), n+1
 			}
 		}

@@ -90,7 +90,7 @@ func MeasureFinger(img *image.Gray) FingerMeasures {
 	m := FingerMeasures{OrientationCertainty: p.segment()}
 	if len(p.deviations) > 0 {
 		slices.Sort(p.deviations)
-		m.Contrast = float64(p.deviations[len(p.deviations)/2])
+		m.Contrast = p.deviations[len(p.deviations)/2]
 	}
 	var clarity, freq, freq2 float64
 	for y := overlap; y+block+overlap <= p.h; y += block {
@@ -126,14 +126,16 @@ const (
 
 // An impression is the working copy of a fingerprint.
 type impression struct {
-	pix        []uint8
+	pix        []uint8 // w x h, the rows stride apart
 	w, h       int
-	rows, cols []uint32 // sums of grey
-	fg         []bool   // of the grid of blocks that begins at (0, 0)
+	stride     int
+	buffer     []uint8 // holds pix
+	fg         []bool  // of the grid of blocks that begins at (0, 0)
 	fgW        int
-	deviations []float32 // of the foreground blocks
-	greys      []float32 // scratch of the platen's estimate
-	noises     []float32
+	variances  []float64 // of the blocks of that grid
+	deviations []float64 // of those that are foreground and whole
+	greys      []float64 // of the platen at the edges, with their noise
+	noises     []float64
 }
 
 // trimGrey is the mean grey above which a row or column at the edge is platen.
@@ -157,45 +159,39 @@ func (p *impression) load(img *image.Gray) bool {
 			white[g] = 255
 		}
 	}
-	p.rows, p.cols = resize(p.rows, h), resize(p.cols, w)
-	clear(p.cols)
+	p.buffer = resize(p.buffer, w*h)
 	for y := range h {
-		var sum uint32
-		for x, g := range img.Pix[y*img.Stride : y*img.Stride+w] {
-			v := uint32(white[g])
-			sum += v
-			p.cols[x] += v
+		src := img.Pix[y*img.Stride:][:w]
+		for x, g := range src {
+			p.buffer[y*w+x] = white[g]
 		}
-		p.rows[y] = sum
 	}
-	top, bottom := trim(p.rows, w)
-	left, right := trim(p.cols, h)
-	p.w, p.h = right-left, bottom-top
+	bright := func(from, step, n int) bool { // the mean of n pixels
+		sum := 0
+		for i := range n {
+			sum += int(p.buffer[from+i*step])
+		}
+		return sum > n*trimGrey
+	}
+	x0, y0, x1, y1 := 0, 0, w, h
+	for y0 < y1 && bright(y0*w, 1, w) {
+		y0++
+	}
+	for y1 > y0 && bright((y1-1)*w, 1, w) {
+		y1--
+	}
+	for x0 < x1 && bright(x0, w, h) {
+		x0++
+	}
+	for x1 > x0 && bright(x1-1, w, h) {
+		x1--
+	}
+	p.w, p.h, p.stride = x1-x0, y1-y0, w
 	if p.w < block || p.h < block {
 		return false
 	}
-	p.pix = resize(p.pix, p.w*p.h)
-	for y := range p.h {
-		dst := p.pix[y*p.w : (y+1)*p.w]
-		src := img.Pix[(top+y)*img.Stride+left:]
-		for x := range dst {
-			dst[x] = white[src[x]]
-		}
-	}
+	p.pix = p.buffer[y0*w+x0 : (y1-1)*w+x1]
 	return true
-}
-
-// trim returns the first and the end of the lines that are not platen, given
-// the sum of the n pixels of each.
-func trim(sums []uint32, n int) (from, to int) {
-	to = len(sums)
-	for from < to && sums[from] > uint32(n)*trimGrey {
-		from++
-	}
-	for to > from && sums[to-1] > uint32(n)*trimGrey {
-		to--
-	}
-	return from, to
 }
 
 func resize[T any](s []T, n int) []T {
@@ -234,8 +230,8 @@ func (p *impression) platenLimit(img *image.Gray) int {
 				}
 			}
 			const n = patch * patch
-			mean := float32(sum) / n
-			sd := float32(math.Sqrt(float64(n*sum2-sum*sum))) / n
+			mean := float64(sum) / n
+			sd := math.Sqrt(float64(n*sum2-sum*sum)) / n
 			if mean >= platenGrey && sd <= flatNoise {
 				p.greys, p.noises = append(p.greys, mean), append(p.noises, sd)
 			}
@@ -255,34 +251,23 @@ func (p *impression) platenLimit(img *image.Gray) int {
 // mean certainty of the ridge direction over all whole blocks.
 func (p *impression) segment() (certainty float64) {
 	p.fgW = (p.w + block - 1) / block
-	p.fg = resize(p.fg, p.fgW*((p.h+block-1)/block))
-	p.deviations = p.deviations[:0]
-	var all, all2 float64
-	for _, v := range p.pix {
-		all += float64(v)
-		all2 += float64(v) * float64(v)
-	}
-	n := float64(len(p.pix))
-	least := 0.01 * max(0, all2/n-all/n*all/n) // variance
-	blocks := 0
-	for i := range p.fg {
+	n := p.fgW * ((p.h + block - 1) / block)
+	p.fg, p.variances, p.deviations = resize(p.fg, n), resize(p.variances, n), p.deviations[:0]
+	var all, all2, blocks int
+	for i := range p.variances {
 		x, y := i%p.fgW*block, i/p.fgW*block
-		bw, bh := min(block, p.w-x), min(block, p.h-y)
+		w, h := min(block, p.w-x), min(block, p.h-y)
 		var sum, sum2 int
-		for j := y; j < y+bh; j++ {
-			for _, v := range p.pix[j*p.w+x : j*p.w+x+bw] {
+		for j := y; j < y+h; j++ {
+			for _, v := range p.pix[j*p.stride+x:][:w] {
 				sum += int(v)
 				sum2 += int(v) * int(v)
 			}
 		}
-		area := float64(bw * bh)
-		variance := float64(sum2)/area - float64(sum)/area*float64(sum)/area
-		p.fg[i] = variance > least
-		if bw < block || bh < block {
+		all, all2 = all+sum, all2+sum2
+		p.variances[i] = variance(sum, sum2, w*h)
+		if w < block || h < block {
 			continue
-		}
-		if p.fg[i] {
-			p.deviations = append(p.deviations, float32(math.Sqrt(variance)))
 		}
 		a, b, c := p.gradients(x, y)
 		root := math.Sqrt((a-b)*(a-b) + 4*c*c)
@@ -291,7 +276,21 @@ func (p *impression) segment() (certainty float64) {
 			blocks++
 		}
 	}
+	least := 0.1 * 0.1 * variance(all, all2, p.w*p.h)
+	for i, v := range p.variances {
+		p.fg[i] = v > least
+		if whole := i%p.fgW < p.w/block && i/p.fgW < p.h/block; whole && p.fg[i] {
+			p.deviations = append(p.deviations, math.Sqrt(v))
+		}
+	}
 	return certainty / float64(max(blocks, 1))
+}
+
+// variance returns the variance of n values from their sum and that of their
+// squares.
+func variance(sum, sum2, n int) float64 {
+	mean := float64(sum) / float64(n)
+	return max(0, float64(sum2)/float64(n)-mean*mean)
 }
 
 // foreground tells whether the block at (x, y), which is off the grid, lies on
@@ -305,35 +304,27 @@ func (p *impression) foreground(x, y int) bool {
 // gradients returns the sums over the block at (x, y) of gx², gy² and gx·gy,
 // in quarters: the differences are central, within the block only.
 func (p *impression) gradients(x, y int) (a, b, c float64) {
-	var sxx, syy, sxy int
+	row := func(j int) *[block]uint8 {
+		return (*[block]uint8)(p.pix[(y+min(max(j, 0), block-1))*p.stride+x:])
+	}
+	var xx, yy, xy int32 // 32 · 32 · 510² fits
 	for j := range block {
-		row := p.pix[(y+j)*p.w+x:][:block]
-		up, down, k := row, row, 1
-		if j > 0 {
-			up = p.pix[(y+j-1)*p.w+x:][:block]
-		}
-		if j < block-1 {
-			down = p.pix[(y+j+1)*p.w+x:][:block]
-		}
+		up, mid, down := row(j-1), row(j), row(j+1)
+		k := int32(1) // doubles differences to one side, at the edges
 		if j == 0 || j == block-1 {
 			k = 2
 		}
-		var rxx, ryy, rxy int
 		for i := 1; i < block-1; i++ {
-			gx := int(row[i+1]) - int(row[i-1])
-			gy := k * (int(down[i]) - int(up[i]))
-			rxx += gx * gx
-			ryy += gy * gy
-			rxy += gx * gy
+			gx := int32(mid[i+1]) - int32(mid[i-1])
+			gy := k * (int32(down[i]) - int32(up[i]))
+			xx += gx * gx
+			yy += gy * gy
+			xy += gx * gy
 		}
-		for _, i := range [2]int{0, block - 1} {
-			gx := 2 * (int(row[max(i, 1)]) - int(row[min(i, block-2)]))
-			gy := k * (int(down[i]) - int(up[i]))
-			rxx += gx * gx
-			ryy += gy * gy
-			rxy += gx * gy
-		}
-		sxx, syy, sxy = sxx+rxx, syy+ryy, sxy+rxy
+		gx, gy := 2*(int32(mid[1])-int32(mid[0])), k*(int32(down[0])-int32(up[0]))
+		xx, yy, xy = xx+gx*gx, yy+gy*gy, xy+gx*gy
+		gx, gy = 2*(int32(mid[block-1])-int32(mid[block-2])), k*(int32(down[block-1])-int32(up[block-1]))
+		xx, yy, xy = xx+gx*gx, yy+gy*gy, xy+gx*gy
 	}
-	return float64(sxx), float64(syy), float64(sxy)
+	return float64(xx), float64(yy), float64(xy)
 }

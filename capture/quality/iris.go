@@ -90,7 +90,6 @@ func MeasureIris(img *image.Gray, eye segment.Eye) IrisMeasures {
 		(iris.Y-iris.R-float64(b.Min.Y))/(0.2*iris.R), (float64(b.Max.Y)-iris.Y-iris.R)/(0.2*iris.R),
 	), 0, 1)
 	m.Sharpness = v.sharpness()
-	m.PupilCircularity = v.circularity()
 	return m
 }
 
@@ -125,20 +124,28 @@ func (v irisView) regions() IrisMeasures {
 	var pupil, inner, outer, sclera, free greys
 	var noise []float64
 	var window [9]uint8
-	all, occluded := 0, 0
-	middle := (pupilC.R + irisC.R) / 2
-	covered := make([]bool, v.box.Dx()) // scratch: one row
+	upper, lower := make([]float64, v.box.Dx()), make([]float64, v.box.Dx())
+	for i := range upper {
+		x := float64(v.box.Min.X+i) + 0.5
+		upper[i], lower[i] = v.eye.Upper.Y(x), v.eye.Lower.Y(x)
+	}
+	square := func(r float64) float64 { return r * r }
+	// Limits of the regions, as squares of distances from either centre.
+	pupilIn, pupilOut, innerIn := square(0.8*pupilC.R), square(pupilC.R), square(1.1*pupilC.R)
+	middle := square((pupilC.R + irisC.R) / 2)
+	outerOut, irisOut := square(0.9*irisC.R), square(irisC.R)
+	scleraIn, scleraOut := square(1.1*irisC.R), square(1.2*irisC.R)
 	for y := v.box.Min.Y; y < v.box.Max.Y; y++ {
 		fy := float64(y) + 0.5
 		row := v.img.Pix[v.img.PixOffset(v.box.Min.X, y):][:v.box.Dx()]
 		for i, g := range row {
 			fx := float64(v.box.Min.X+i) + 0.5
-			covered[i] = g > glintGrey || fy < v.eye.Upper.Y(fx) || fy > v.eye.Lower.Y(fx)
-			toPupil := math.Hypot(fx-pupilC.X, fy-pupilC.Y)
-			toIris := math.Hypot(fx-irisC.X, fy-irisC.Y)
+			covered := g > glintGrey || fy < upper[i] || fy > lower[i]
+			toPupil := square(fx-pupilC.X) + square(fy-pupilC.Y)
+			toIris := square(fx-irisC.X) + square(fy-irisC.Y)
 			switch {
-			case toPupil < 0.8*pupilC.R:
-				if covered[i] {
+			case toPupil < pupilIn:
+				if covered {
 					continue
 				}
 				pupil.add(g)
@@ -149,28 +156,26 @@ func (v irisView) regions() IrisMeasures {
 					slices.Sort(window[:])
 					noise = append(noise, math.Abs(float64(g)-float64(window[4])))
 				}
-			case toPupil >= pupilC.R && toIris < irisC.R:
-				all++
-				if covered[i] {
-					occluded++
+			case toPupil >= pupilOut && toIris < irisOut:
+				if covered {
 					continue
 				}
 				free.add(g)
-				if toPupil >= 1.1*pupilC.R && toIris < middle {
+				if toPupil >= innerIn && toIris < middle {
 					inner.add(g)
-				} else if toIris >= middle && toIris < 0.9*irisC.R {
+				} else if toIris >= middle && toIris < outerOut {
 					outer.add(g)
 				}
-			case toIris >= 1.1*irisC.R && toIris < 1.2*irisC.R && math.Abs(fy-irisC.Y) < 0.5*irisC.R:
-				if !covered[i] {
+			case toIris >= scleraIn && toIris < scleraOut && math.Abs(fy-irisC.Y) < 0.5*irisC.R:
+				if !covered {
 					sclera.add(g)
 				}
 			}
 		}
 	}
-	// What the image does not show of the iris is not usable either.
-	area := math.Pi * (irisC.R*irisC.R - pupilC.R*pupilC.R)
-	P, I, S := pupil.quantile(0.5), outer.quantile(0.5), sclera.quantile(0.5)
+	// Of the whole iris: what the image does not show is not usable either.
+	area := math.Pi * (irisOut - pupilOut)
+	P, N, I, S := pupil.quantile(0.5), inner.quantile(0.5), outer.quantile(0.5), sclera.quantile(0.5)
 	lashes := 0
 	for g, c := range free.count {
 		if float64(g) < P+lashShare*(I-P) {
@@ -178,14 +183,15 @@ func (v irisView) regions() IrisMeasures {
 		}
 	}
 	m := IrisMeasures{
-		UsableArea:      clamp(100*float64(all-occluded-lashes)/max(area, float64(all)), 0, 100),
+		UsableArea:      clamp(100*float64(free.n-lashes)/area, 0, 100),
 		GreyUtilisation: free.entropy(),
 	}
 	if d := S + I - 2*P; d > 0 && sclera.n > 0 {
 		m.ScleraContrast = clamp(100*math.Abs(S-I)/d, 0, 100)
 	}
-	if w := (inner.quantile(0.5) - P) / (20 + P); w > 0 {
+	if w := (N - P) / (20 + P); w > 0 {
 		m.PupilContrast = 100 * w / (0.75 + w)
+		m.PupilCircularity = v.circularity((P + N) / 2)
 	}
 	if len(noise) > 0 {
 		slices.Sort(noise)
@@ -233,26 +239,32 @@ func (v irisView) sharpness() float64 {
 	return 100 * p * p / (p*p + sharpHalf*sharpHalf)
 }
 
-// circularity returns how little the outline of the pupil leaves a circle, 100
-// less the power of its first harmonics.
-func (v irisView) circularity() float64 {
+// circularity returns how little the outline of the pupil, where the grey
+// passes edge, leaves a circle: 100 less the power of its first harmonics.
+func (v irisView) circularity(edge float64) float64 {
 	var radii [circularityRadii]float64
 	p := v.eye.Pupil
 	for k := range radii {
 		s, c := math.Sincos(2 * math.Pi * float64(k) / circularityRadii)
-		best, at := math.Inf(-1), p.R
-		for r := 0.7 * p.R; r <= 1.3*p.R; r += 0.5 {
-			if d := v.grey(p.X+(r+2)*c, p.Y+(r+2)*s) - v.grey(p.X+(r-2)*c, p.Y+(r-2)*s); d > best {
-				best, at = d, r
+		const step = 0.5
+		radii[k] = 1.3 * p.R
+		last := 0.0
+		for r := 0.7 * p.R; r < 1.3*p.R; r += step {
+			// The mean of three pixels, against noise.
+			g := (v.grey(p.X+(r-1)*c, p.Y+(r-1)*s) + v.grey(p.X+r*c, p.Y+r*s) + v.grey(p.X+(r+1)*c, p.Y+(r+1)*s)) / 3
+			if g >= edge {
+				radii[k] = r - step*clamp((g-edge)/max(g-last, 1), 0, 1)
+				break
 			}
+			last = g
 		}
-		radii[k] = at
 	}
+
 	var power float64
 	for order := 1; order <= circularityOrders; order++ {
 		var re, im float64
 		for k, r := range radii {
-			s, c := math.Sincos(2 * math.Pi * float64(k*order) / circularityRadii)
+			s, c := math.Sincos(2 * math.Pi * float64(k*order%circularityRadii) / circularityRadii)
 			re, im = re+r*c, im+r*s
 		}
 		power += re*re + im*im
@@ -260,13 +272,20 @@ func (v irisView) circularity() float64 {
 	return clamp(100-power/circularityRadii, 0, 100)
 }
 
-// grey returns the pixel at a place, the nearest one outside of the image.
-// Glints count as pupil, in which they lie.
+// grey returns the grey at a place, interpolated between pixels; outside of the
+// image that of its edge. Glints count as pupil, in which they lie.
 func (v irisView) grey(x, y float64) float64 {
 	b := v.img.Bounds()
-	g := v.img.GrayAt(min(max(int(x), b.Min.X), b.Max.X-1), min(max(int(y), b.Min.Y), b.Max.Y-1)).Y
-	if g > glintGrey {
-		return 0
+	x = clamp(x-0.5, float64(b.Min.X), float64(b.Max.X-1))
+	y = clamp(y-0.5, float64(b.Min.Y), float64(b.Max.Y-1))
+	x0, y0 := math.Floor(x), math.Floor(y)
+	at := func(dx, dy int) float64 {
+		g := v.img.GrayAt(min(int(x0)+dx, b.Max.X-1), min(int(y0)+dy, b.Max.Y-1)).Y
+		if g > glintGrey {
+			return 0
+		}
+		return float64(g)
 	}
-	return float64(g)
+	tx, ty := x-x0, y-y0
+	return (at(0, 0)*(1-tx)+at(1, 0)*tx)*(1-ty) + (at(0, 1)*(1-tx)+at(1, 1)*tx)*ty
 }

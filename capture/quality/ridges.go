@@ -31,14 +31,19 @@ func (p *impression) newTurn(cx, cy, size int, sin, cos float64) turn {
 	}
 }
 
-// at returns the pixel u across and v along the ridges from the centre.
-func (p *impression) at(t *turn, u, v int) uint8 {
-	x := (t.x + u*t.cos - v*t.sin) >> 16
-	y := (t.y + u*t.sin + v*t.cos) >> 16
-	if x < t.x0 || y < t.y0 || x >= t.x1 || y >= t.y1 {
-		return 0
+// scan reads the pixels u, u+1, … across and v along the ridges from the
+// centre into row.
+func (p *impression) scan(t *turn, u, v int, row []uint8) {
+	x, y := t.x+u*t.cos-v*t.sin, t.y+u*t.sin+v*t.cos
+	for i := range row {
+		px, py := x>>16, y>>16
+		row[i] = 0
+		if px >= t.x0 && py >= t.y0 && px < t.x1 && py < t.y1 {
+			row[i] = p.pix[py*p.stride+px]
+		}
+		x += t.cos
+		y += t.sin
 	}
-	return p.pix[y*p.w+x]
 }
 
 // Limits of the mean width of ridges and valleys in pixels at 500 dpi.
@@ -55,10 +60,8 @@ func (p *impression) clarity(x, y int, sin, cos float64) float64 {
 	var cut [cutDepth][cutLength]uint8
 	var profile [cutLength]int // sums of the columns
 	for j := range cut {
-		row := &cut[j]
-		for i := range row {
-			g := p.at(&t, i-cutLength/2, j-cutDepth/2)
-			row[i] = g
+		p.scan(&t, -cutLength/2, j-cutDepth/2, cut[j][:])
+		for i, g := range cut[j] {
 			profile[i] += int(g)
 		}
 	}
@@ -81,10 +84,10 @@ func (p *impression) clarity(x, y int, sin, cos float64) float64 {
 	// Pixels on the wrong side of the line, and all, of valleys and of ridges.
 	var wrong, pixels [2]int
 	for i := range cutLength {
-		limit := line[i] / cutDepth
+		limit := int(math.Ceil(line[i] / cutDepth)) // a grey is below the line if it is below this
 		kind, n := 0, 0
 		for j := range cut {
-			if float64(cut[j][i]) < limit {
+			if int(cut[j][i]) < limit {
 				n++
 			}
 		}
@@ -137,10 +140,12 @@ func (p *impression) frequency(x, y int, sin, cos float64) float64 {
 	const half, off = block/2 + 2*overlap, 2
 	t := p.newTurn(x+block/2, y+block/2, half, cos, -sin)
 	var profile [cutLength]float32
+	var row [cutDepth]uint8
 	for j := range profile {
+		p.scan(&t, -cutDepth/2-off, j-cutLength/2-off, row[:])
 		sum := 0
-		for i := range cutDepth {
-			sum += int(p.at(&t, i-cutDepth/2-off, j-cutLength/2-off))
+		for _, g := range row {
+			sum += int(g)
 		}
 		profile[j] = float32(sum)
 	}

@@ -20,16 +20,13 @@ func BenchmarkSlap(b *testing.B) {
 }
 
 func BenchmarkCut(b *testing.B) {
-	for name, rotation := range map[string]float64{"upright": 0, "turned": 0.2} {
-		img, _ := paintHand(3, driver.Right, scene{rotation: rotation})
-		l, err := segment.Slap(img, driver.Finger.Positions(driver.Right))
-		if err != nil {
-			b.Fatal(err)
-		}
+	img, _ := paintHand(3, driver.Right, scene{})
+	for name, angle := range map[string]float64{"upright": 0, "turned": 0.2} {
+		f := segment.Finger{Angle: angle, Corners: [4]segment.Point{{X: 600, Y: 400}, {X: 880, Y: 400}, {X: 880, Y: 850}, {X: 600, Y: 850}}}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				l.Fingers[0].Cut(img)
+				f.Cut(img)
 			}
 		})
 	}
