@@ -85,7 +85,10 @@ func Run(t *testing.T, h Harness) {
 		"give up":  {h.Fatal, testFatal},
 	} {
 		for _, c := range set.cases {
-			t.Run(name+"/"+c, func(t *testing.T) { set.run(t, h, c) })
+			t.Run(name+"/"+c, func(t *testing.T) {
+				t.Parallel() // they wait, mostly; what counts descriptors is over by now
+				set.run(t, h, c)
+			})
 		}
 	}
 }

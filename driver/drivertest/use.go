@@ -3,6 +3,7 @@ package drivertest
 import (
 	"context"
 	"image"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,15 +42,25 @@ func (b *bench) probe() driver.Info {
 	return infos[0]
 }
 
-// open opens the scanner; it is closed at the end of the test.
+// A closer lets a test close its scanner early, while drivers are promised one
+// call.
+type closer struct {
+	driver.Scanner
+	close func() error
+}
+
+func (c closer) Close() error { return c.close() }
+
+// open opens the scanner; it is closed at the end of the test, if not before.
 func (b *bench) open() driver.Scanner {
 	b.t.Helper()
 	s, err := b.drv.Open(b.ctx, b.probe().Addr)
 	if err != nil {
 		b.t.Fatal("open:", err)
 	}
-	b.t.Cleanup(func() { s.Close() })
-	return s
+	c := closer{s, sync.OnceValue(s.Close)}
+	b.t.Cleanup(func() { c.Close() })
+	return c
 }
 
 // target asks for what a scanner covers with its first sensor.

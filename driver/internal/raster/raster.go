@@ -12,7 +12,8 @@ import (
 // four bits, rows from the top, to one byte a pixel: 0 to 0x00, 15 to 0xFF.
 // It fails when packed is not exactly width times height pixels.
 func Unpack4(packed []byte, width, height int) (*image.Gray, error) {
-	if width <= 0 || height <= 0 || width%2 != 0 || len(packed) != width/2*height {
+	n := len(packed)
+	if width <= 0 || height <= 0 || width%2 != 0 || width > 2*n || height > n || width/2*height != n {
 		return nil, fmt.Errorf("unpack %d bytes: not %dx%d pixels of 4 bits", len(packed), width, height)
 	}
 	img := image.NewGray(image.Rect(0, 0, width, height))
