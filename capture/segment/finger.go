@@ -17,7 +17,7 @@ type Finger struct {
 	// Angle is the lean of the finger in radians, positive where the tip leans
 	// to the right of the image.
 	Angle float64
-	// Cropped tells that the edge of the platen cuts the finger tip.
+	// Cropped tells that the edge of the platen cuts the tip or a side.
 	Cropped bool
 }
 

@@ -26,6 +26,7 @@ type scene struct {
 	platen   float64 // grey, 0 for a white one
 	noise    float64
 	moisture float64
+	palm     bool // a part of the palm shows below the fingers
 	missing  []driver.Position
 }
 
@@ -121,15 +122,15 @@ func place(hand []drawn, rotation float64) []drawn {
 	}
 	for i := range hand {
 		hand[i].tipX += slapW/2 - (x0+x1)/2
-		hand[i].tipY += slapH/2 - (y0+y1)/2
+		hand[i].tipY += slapH/2 - (y0+y1)/2 - 60
 	}
 	return hand
 }
 
 // at returns the place u right of the axis and v below the tip.
-func (f *drawn) at(u, v float64) (x, y float64) {
-	sin, cos := math.Sincos(f.lean)
-	return f.tipX + u*cos - v*sin, f.tipY + u*sin + v*cos
+func (d *drawn) at(u, v float64) (x, y float64) {
+	sin, cos := math.Sincos(d.lean)
+	return d.tipX + u*cos - v*sin, d.tipY + u*sin + v*cos
 }
 
 // paint draws the fingers on the platen, by the strongest cover at each pixel.
@@ -147,6 +148,13 @@ next:
 	cover := make([]float32, slapW*slapH)
 	for i := range kept {
 		kept[i].paint(cover)
+	}
+	if s.palm {
+		for y := slapH - 130; y < slapH; y++ {
+			for x := 500; x < 1150; x++ {
+				cover[y*slapW+x] = 0.5 * float32(clamp01(0.5+sines[(x*28+y*11)&255]))
+			}
+		}
 	}
 	platen, ink := 258.0, 45.0
 	if s.platen != 0 {
@@ -180,25 +188,25 @@ var sines = func() (t [256]float64) {
 
 // paint draws one finger: the distal phalanx with an oval tip, a crease, and a
 // paler middle phalanx.
-func (f *drawn) paint(cover []float32) {
-	reach := f.length + f.middle + f.width
-	sin, cos := math.Sincos(f.lean)
-	for y := max(0, int(f.tipY-f.width)); y < min(slapH, int(f.tipY+reach)); y++ {
-		for x := max(0, int(f.tipX-reach)); x < min(slapW, int(f.tipX+reach)); x++ {
-			dx, dy := float64(x)+0.5-f.tipX, float64(y)+0.5-f.tipY
+func (d *drawn) paint(cover []float32) {
+	reach := d.length + d.middle + d.width
+	sin, cos := math.Sincos(d.lean)
+	for y := max(0, int(d.tipY-d.width)); y < min(slapH, int(d.tipY+reach)); y++ {
+		for x := max(0, int(d.tipX-reach)); x < min(slapW, int(d.tipX+reach)); x++ {
+			dx, dy := float64(x)+0.5-d.tipX, float64(y)+0.5-d.tipY
 			u, v := dx*cos+dy*sin, dy*cos-dx*sin
-			if u < -f.width/2 || u > f.width/2 || v < 0 || v > f.length+14+f.middle {
+			if u < -d.width/2 || u > d.width/2 || v < 0 || v > d.length+14+d.middle {
 				continue
 			}
-			c := f.contact(u, v)
+			c := d.contact(u, v)
 			if c <= 0 {
 				continue
 			}
-			down := 0.8 * (v - 0.45*f.length)
+			down := 0.8 * (v - 0.45*d.length)
 			ridge := sines[int(math.Sqrt(u*u+down*down)/ridgePeriod*float64(len(sines)))%len(sines)]
-			threshold := 0.9*max(0, -f.moisture) - 0.8*max(0, f.moisture)
+			threshold := 0.9*max(0, -d.moisture) - 0.8*max(0, d.moisture)
 			ink := clamp01((ridge-threshold)/0.7 + 0.5)
-			valley := 0.06 + 0.25*max(0, f.moisture)
+			valley := 0.06 + 0.25*max(0, d.moisture)
 			i := y*slapW + x
 			cover[i] = max(cover[i], float32(c*(valley+(1-valley)*ink)))
 		}
@@ -206,21 +214,21 @@ func (f *drawn) paint(cover []float32) {
 }
 
 // contact returns how firmly the place (u, v) of the finger touches, 0 to 1.
-func (f *drawn) contact(u, v float64) float64 {
-	half := f.width / 2 * (1 - 0.03*(0.75-f.pressure))
-	if v > f.length {
-		in := min(0.84*half-math.Abs(u), v-f.length-14, f.length+14+f.middle-v)
+func (d *drawn) contact(u, v float64) float64 {
+	half := d.width / 2 * (1 - 0.03*(0.75-d.pressure))
+	if v > d.length {
+		in := min(0.84*half-math.Abs(u), v-d.length-14, d.length+14+d.middle-v)
 		return 0.85 * clamp01(in/20)
 	}
-	if narrow := (v - 0.6*f.length) / (0.4 * f.length); narrow > 0 {
+	if narrow := (v - 0.6*d.length) / (0.4 * d.length); narrow > 0 {
 		half *= 1 - 0.16*narrow
 	}
-	d := half - math.Abs(u)
-	if high := 0.62 * f.width; v < high {
+	edge := half - math.Abs(u)
+	if high := 0.62 * d.width; v < high {
 		across, up := u/half, (high-v)/high
-		d = (1 - across*across - up*up) * half / 2
+		edge = (1 - across*across - up*up) * half / 2
 	}
-	return clamp01(d/14) * clamp01((f.length-v)/16)
+	return clamp01(edge/14) * clamp01((d.length-v)/16)
 }
 
 func clamp01(x float64) float64 { return max(0, min(x, 1)) }

@@ -123,7 +123,8 @@ func connected(label []int32, w int) []piece {
 }
 
 // joinPhalanges makes one piece of each finger: what lies just below a tip
-// belongs to it, unless it is much wider; what lies farther below is the palm.
+// belongs to it, unless it is much wider and so holds a finger of its own; what
+// lies farther below is the palm.
 func (f *frame) joinPhalanges(found []piece) []piece {
 	found = slices.Clone(found)
 	slices.SortStableFunc(found, func(a, b piece) int { return cmp.Compare(a.top, b.top) })
@@ -133,15 +134,19 @@ next:
 		centre := (p.left + p.right) / 2
 		for k := range fingers {
 			up := &fingers[k]
-			if centre < up.left || centre >= up.right || 5*p.width() > 7*up.width() {
+			if centre < up.left || centre >= up.right {
 				continue
 			}
-			if p.top-up.bottom <= phalanxGap {
-				f.relabel(p, p.left, up.label)
-				up.cells += p.cells
-				up.left, up.right = min(up.left, p.left), max(up.right, p.right)
-				up.bottom = max(up.bottom, p.bottom)
+			if p.top-up.bottom > phalanxGap {
+				continue next
 			}
+			if 5*p.width() > 7*up.width() {
+				continue
+			}
+			f.relabel(p, p.left, up.label)
+			up.cells += p.cells
+			up.left, up.right = min(up.left, p.left), max(up.right, p.right)
+			up.bottom = max(up.bottom, p.bottom)
 			continue next
 		}
 		fingers = append(fingers, p)

@@ -19,7 +19,7 @@ const (
 	TooMany        // lift the other fingers
 	Touching       // spread the fingers
 	WrongHand      // take the other hand
-	CutOff         // a fingertip is beyond the edge of the platen
+	CutOff         // a finger is partly beyond the edge of the platen
 	Rotated        // turn the hand upright
 )
 
@@ -64,13 +64,12 @@ func Slap(img *image.Gray, want []driver.Position) (Layout, error) {
 		layout.Hint = TooFew
 		return layout, fmt.Errorf("segment slap: %w", ErrNotFound)
 	}
-	own := len(order) == 1 || isThumb(order[0])
-	touching := false
-	if own {
-		layout.Fingers, touching = findThumbs(m, len(order))
-	} else {
-		layout.Fingers, touching = findHand(m, len(order))
+	find := findHand
+	if len(order) == 1 || isThumb(order[0]) {
+		find = findThumbs
 	}
+	fingers, touching := find(m, len(order))
+	layout.Fingers = fingers
 	for i := range layout.Fingers {
 		f := &layout.Fingers[i]
 		layout.Angle += f.Angle / float64(len(layout.Fingers))
@@ -273,8 +272,13 @@ func (f *frame) finger(p piece, m *blockMap, theta float64) Finger {
 		q := f.image(c.X, c.Y)
 		out.Corners[i] = Point{q.X * blockSize, q.Y * blockSize}
 	}
-	at := f.image((d.left+d.right)/2, d.tip+1)
-	out.Cropped = at.X < 2 || at.Y < 2 || at.X > float64(m.w)-2 || at.Y > float64(m.h)-2
+	width, middle := d.right-d.left, (d.left+d.right)/2
+	for _, c := range [3]Point{{middle, d.tip + 1}, {d.left + 1, d.tip + width}, {d.right - 1, d.tip + width}} {
+		at := f.image(c.X, c.Y)
+		if min(at.X, at.Y, float64(m.w)-at.X, float64(m.h)-at.Y) < 2 {
+			out.Cropped = true
+		}
+	}
 	return out
 }
 

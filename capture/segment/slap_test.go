@@ -73,6 +73,7 @@ func TestSlapFindsFingers(t *testing.T) {
 		"touching":            {scene: scene{touching: true}, share: 0.95},
 		"without middle":      {scene: scene{missing: []driver.Position{driver.LeftMiddle, driver.RightMiddle}}, share: 0.98},
 		"without ends":        {scene: scene{missing: []driver.Position{driver.LeftIndex, driver.RightLittle}}, share: 0.98},
+		"palm below":          {scene: scene{palm: true}, share: 0.95},
 		"thumbs":              {thumbs: true, share: 0.98},
 		"turned thumbs":       {scene: scene{rotation: 0.2}, thumbs: true, share: 0.95},
 	}
@@ -148,7 +149,8 @@ func TestSlapHints(t *testing.T) {
 		"one too many":   {want: right[:3], seen: 4, hint: segment.TooMany, err: segment.ErrTooMany},
 		"other hand":     {want: left, seen: 4, hint: segment.WrongHand, err: segment.ErrWrongHand},
 		"touching":       {scene: scene{touching: true}, want: right, seen: 4, hint: segment.Touching},
-		"tip cut off":    {shift: image.Pt(0, -550), want: right, seen: 4, hint: segment.CutOff},
+		"tip cut off":    {shift: image.Pt(0, -400), want: right, seen: 4, hint: segment.CutOff},
+		"side cut off":   {shift: image.Pt(340, 0), want: right, seen: 4, hint: segment.CutOff},
 		"turned too far": {scene: scene{rotation: 0.46}, want: right, seen: 4, hint: segment.Rotated},
 	}
 	for name, tt := range tests {
