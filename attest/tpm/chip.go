@@ -20,7 +20,9 @@ type chip struct {
 	// raw: slots for objects are shared with every other program. Behind a
 	// resource manager they are not, and the SRK can stay loaded.
 	raw bool
-	srk *object // loaded, or nil
+	// exclusive: nobody else can have the TPM open.
+	exclusive bool
+	srk       *object // loaded, or nil
 	// memoryWait is how long to wait for other programs to flush what fills
 	// the TPM.
 	memoryWait time.Duration

@@ -44,11 +44,15 @@ func TestCleared(t *testing.T) {
 	soft, dir := startTPM(t), t.TempDir()
 	store := openStore(t, soft, dir)
 	device, ftm := create(t, store, "device"), create(t, store, FTMKey)
+	first := store
 	soft.clear(t)
 
 	wantErr(t, "a device key", openKey(store, "device"), ErrCleared)
 	wantErr(t, "a device key in use", sign(device, "text"), ErrCleared)
 	mustSign(t, ftm) // in use
+	if k := ftm.(*key); k.persistent != 0 {
+		t.Errorf("the FTM key in use is at %#x, which TPM2_Clear emptied", k.persistent)
+	}
 	// Now as after a restart, and once more, with the record that follows the
 	// new SRK.
 	for range 2 {
@@ -61,13 +65,21 @@ func TestCleared(t *testing.T) {
 			t.Error("the FTM key is another, or not kept ready, after TPM2_Clear")
 		}
 		mustSign(t, again)
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
+	store = openStore(t, soft, dir)
 	srk, err := do(t.Context(), store, func(t *task) (*object, error) { return t.root() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if k, err := store.readKey(FTMKey); err != nil || !bytes.Equal(k.record.SRK, srk.name.Buffer) {
 		t.Errorf("the record of the FTM key does not follow the SRK: %v", err)
+	}
+	mustSign(t, ftm)
+	if k := ftm.(*key); k.store != first || k.persistent == 0 {
+		t.Error("the FTM key in use does not find the copy that was made since")
 	}
 	if err := store.Delete(t.Context(), "device"); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,8 @@ const (
 	persistentCount = 16
 )
 
-// openFTM returns the FTM key, made again if need be.
+// openFTM returns the FTM key: its persistent copy, else made again. The
+// public area is missing when k knew its copy before.
 func (t *task) openFTM(k *key) (*object, error) {
 	srk, err := t.bindFTM(k)
 	if err != nil {
@@ -31,8 +32,15 @@ func (t *task) openFTM(k *key) (*object, error) {
 	if k.persistent != 0 {
 		return &object{handle: k.persistent, name: name}, nil
 	}
-	o, err := t.makeFTM(srk, k)
+	o, err := t.find(name)
 	if err != nil {
+		return nil, err
+	}
+	if o != nil {
+		k.persistent = o.handle
+		return o, nil
+	}
+	if o, err = t.makeFTM(srk, k); err != nil {
 		return nil, err
 	}
 	if !sameName(o.name, name) {
@@ -59,7 +67,9 @@ func (t *task) bindFTM(k *key) (*object, error) {
 	return srk, nil
 }
 
-// makeFTM makes the FTM key from its label.
+// makeFTM makes the FTM key from its label. That crosses the bus in clear, as
+// a session encrypts the first parameter only: one more reason for the
+// persistent copy.
 func (t *task) makeFTM(srk *object, k *key) (*object, error) {
 	return t.primary(tpm2.TPMRHEndorsement, inSession(srk, nil), signingTemplate(k.label), k.auth)
 }
@@ -88,51 +98,41 @@ func (t *task) createFTM(k *key) error {
 	return t.register(k, o)
 }
 
-// readyFTM finds the persistent copy of the FTM key, or makes one, and
-// completes k.
+// readyFTM completes a key that was read from its files, and sees to it that
+// there is a persistent copy.
 func (t *task) readyFTM(k *key) error {
-	if _, err := t.bindFTM(k); err != nil {
-		return err
-	}
-	handle, public, err := t.find(tpm2.TPM2BName{Buffer: k.record.Key})
+	k.persistent = 0
+	o, err := t.openFTM(k)
 	if err != nil {
 		return err
 	}
-	k.persistent = handle
-	if handle == 0 {
-		o, err := t.openFTM(k)
-		if err != nil {
-			return err
-		}
+	if k.persistent == 0 {
 		if k.persistent, err = t.persist(o); err != nil {
 			return err
 		}
-		public = &o.public
 	}
-	if k.public, err = signingKey(public); err != nil {
+	if k.public, err = signingKey(&o.public); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
 }
 
-// find looks for the persistent object with a name. It returns 0 if there is
-// none.
-func (t *task) find(name tpm2.TPM2BName) (tpm2.TPMHandle, *tpm2.TPMTPublic, error) {
+// find returns the persistent object with a name, nil if there is none.
+func (t *task) find(name tpm2.TPM2BName) (*object, error) {
 	handles, err := t.persistentHandles()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	for _, handle := range handles {
 		rsp, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(t.tpm)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
-		o, err := newObject(handle, rsp.OutPublic)
-		if err == nil && sameName(o.name, name) {
-			return handle, &o.public, nil
+		if o, err := newObject(handle, rsp.OutPublic); err == nil && sameName(o.name, name) {
+			return o, nil
 		}
 	}
-	return 0, nil, nil
+	return nil, nil
 }
 
 func (t *task) persistentHandles() ([]tpm2.TPMHandle, error) {
@@ -176,11 +176,11 @@ func (t *task) persist(o *object) (tpm2.TPMHandle, error) {
 
 // evict removes the persistent copy of a key, if there is one.
 func (t *task) evict(name tpm2.TPM2BName) error {
-	handle, _, err := t.find(name)
-	if err != nil || handle == 0 {
+	o, err := t.find(name)
+	if err != nil || o == nil {
 		return err
 	}
-	return hierarchyError(t.evictControl(&object{handle: handle, name: name}, handle))
+	return hierarchyError(t.evictControl(o, o.handle))
 }
 
 // evictControl makes an object persistent at a handle, or removes it if it is

@@ -74,12 +74,12 @@ func (t *task) sign(k *key, digest []byte) ([]byte, error) {
 		Digest:     tpm2.TPM2BDigest{Buffer: digest},
 		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
 	}.Execute(t.tpm)
-	switch {
-	case isAny(err, []tpm2.TPMRC{tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail}):
-		return nil, fmt.Errorf("%w: %w", ErrAuth, err)
-	case err != nil:
-		if isAny(err, staleCodes) {
-			k.persistent = 0
+	if err != nil {
+		// Should the persistent copy be gone, or another object in its place,
+		// it is looked for again.
+		k.persistent = 0
+		if isAny(err, []tpm2.TPMRC{tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail}) {
+			err = fmt.Errorf("%w: %w", ErrAuth, err)
 		}
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package tpm
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"crypto/rand"
@@ -287,6 +288,85 @@ func TestReclaimsMemory(t *testing.T) {
 	}
 	mustSign(t, signer)
 	soft.wantEmpty(t)
+}
+
+// On the bare node, which admits one program, that is sure from the beginning.
+func TestBareNodeIsEmptied(t *testing.T) {
+	soft := startTPM(t)
+	store := openStore(t, soft, t.TempDir())
+	store.chip.memoryWait, store.chip.exclusive = 0, true
+	dead := soft.task()
+	if _, err := dead.root(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := do(t.Context(), store, func(t *task) (int, error) { return 0, t.hello() }); err != nil {
+		t.Fatal(err)
+	}
+	soft.wantEmpty(t)
+}
+
+func TestDial(t *testing.T) {
+	for device, want := range map[string]struct{ raw, exclusive bool }{
+		"/dev/tpmrm0":     {false, false},
+		"/dev/tpmrm1":     {false, false},
+		"/dev/tpm0":       {true, true},
+		"unix:/run/tpm":   {true, false},
+		"tcp:[::1]:12345": {true, false},
+	} {
+		if c, err := dial(device); err != nil || c.raw != want.raw || c.exclusive != want.exclusive {
+			t.Errorf("%s: %+v, %v", device, c, err)
+		}
+	}
+}
+
+// Another process works on the same TPM and is killed again and again: what it
+// leaves behind does not stop this one.
+func TestOtherProcessKilled(t *testing.T) {
+	const variable = "TPM_TEST_DEVICE"
+	if device := os.Getenv(variable); device != "" { // this is the other process
+		store, err := Open(t.Context(), Config{Device: device, Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer := create(t, store, "device")
+		for {
+			if err := sign(signer, "text"); err != nil {
+				t.Fatal(err)
+			}
+			os.Stdout.WriteString("signed\n")
+		}
+	}
+	soft := startTPM(t)
+	store := openStore(t, soft, t.TempDir())
+	store.chip.memoryWait = time.Second
+	signer := create(t, store, "device")
+	for range 4 {
+		other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOtherProcessKilled$")
+		other.Env = append(os.Environ(), variable+"="+soft.device(), "TMPDIR="+t.TempDir())
+		stdout, err := other.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(stdout)
+		for i := range 5 {
+			if line, err := lines.ReadString('\n'); line != "signed\n" {
+				t.Errorf("the other process says %q, %v", line, err)
+			}
+			if err := sign(signer, fmt.Sprint(i)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := other.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Wait(); err == nil {
+			t.Error("the other process ended by itself")
+		}
+		mustSign(t, signer)
+	}
 }
 
 func TestTCP(t *testing.T) {

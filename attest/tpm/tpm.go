@@ -65,35 +65,42 @@ var _ attest.KeyStore = (*Store)(nil)
 
 // Open makes sure that a TPM 2.0 answers and returns a store on it. Close it.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	w, raw, err := dial(config.Device)
+	device := cmp.Or(config.Device, DefaultDevice)
+	c, err := dial(device)
 	if err != nil {
 		return nil, fmt.Errorf("open TPM key store: %w", err)
 	}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open TPM key store: %w", err)
 	}
+	c.memoryWait = memoryWait
 	s := &Store{
 		dir:       config.Dir,
 		signLimit: signLimit,
 		closeWait: closeWait,
 		turn:      make(chan struct{}, 1),
-		chip:      &chip{wire: w, raw: raw, memoryWait: memoryWait},
+		chip:      c,
 	}
 	_, err = do(ctx, s, func(t *task) (struct{}, error) { return struct{}{}, t.hello() })
 	if err != nil {
-		err = fmt.Errorf("open TPM at %s: %w", cmp.Or(config.Device, DefaultDevice), err)
+		err = fmt.Errorf("open TPM at %s: %w", device, err)
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// hello asks for something that every TPM 2.0 knows and no older one.
+// hello asks for something that every TPM 2.0 knows and no older one, and makes
+// room.
 func (t *task) hello() error {
 	_, err := tpm2.GetCapability{
 		Capability:    tpm2.TPMCapTPMProperties,
 		Property:      uint32(tpm2.TPMPTManufacturer),
 		PropertyCount: 1,
 	}.Execute(t.tpm)
+	if err == nil && t.exclusive {
+		// Whoever left something loaded was killed.
+		err = t.flushAll()
+	}
 	return err
 }
 

@@ -32,19 +32,15 @@ type wire interface {
 	close() error
 }
 
-// dial prepares the way to the TPM at device. Nothing is sent yet. raw says
-// that no resource manager gives each opener object slots of its own.
-func dial(device string) (w wire, raw bool, err error) {
-	if device == "" {
-		device = DefaultDevice
-	}
+// dial prepares the way to the TPM at device. Nothing is sent yet.
+func dial(device string) (*chip, error) {
 	if path, ok := strings.CutPrefix(device, "unix:"); ok {
-		return &socket{network: "unix", address: path}, true, nil
+		return &chip{wire: &socket{network: "unix", address: path}, raw: true}, nil
 	}
 	if address, ok := strings.CutPrefix(device, "tcp:"); ok {
-		return &socket{network: "tcp", address: address}, true, nil
+		return &chip{wire: &socket{network: "tcp", address: address}, raw: true}, nil
 	}
-	return openSystem(device)
+	return dialSystem(device)
 }
 
 // A socket is the data channel of swtpm. It dials for each command: swtpm

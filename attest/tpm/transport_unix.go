@@ -13,12 +13,13 @@ import (
 // DefaultDevice is the TPM of the machine behind the kernel's resource manager.
 const DefaultDevice = "/dev/tpmrm0"
 
+// managedNode is what the kernel calls the node of its resource manager. Any
+// other is the bare chip, which admits one opener.
 var managedNode = regexp.MustCompile(`(?:^|/)tpmrm[0-9]+$`)
 
-// openSystem returns the wire to a device node. The names of the kernel tell
-// which kind it is: tpmrm is the resource manager, anything else the bare chip.
-func openSystem(path string) (w wire, raw bool, err error) {
-	return &node{path: path}, !managedNode.MatchString(path), nil
+func dialSystem(path string) (*chip, error) {
+	bare := !managedNode.MatchString(path)
+	return &chip{wire: &node{path: path}, raw: bare, exclusive: bare}, nil
 }
 
 // A node is a TPM device node, open from the first command on and again after

@@ -11,11 +11,11 @@ import (
 // DefaultDevice is the TPM of the machine behind TPM Base Services.
 const DefaultDevice = "tbs"
 
-func openSystem(device string) (w wire, raw bool, err error) {
+func dialSystem(device string) (*chip, error) {
 	if device != DefaultDevice {
-		return nil, false, fmt.Errorf("TPM device %q: expected %s, unix:PATH or tcp:HOST:PORT", device, DefaultDevice)
+		return nil, fmt.Errorf("TPM device %q: expected %s, unix:PATH or tcp:HOST:PORT", device, DefaultDevice)
 	}
-	return new(services), false, nil
+	return &chip{wire: new(services)}, nil
 }
 
 // services is TPM Base Services, which manages resources for each context. The
