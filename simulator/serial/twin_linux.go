@@ -71,7 +71,7 @@ func (t *Twin) Plug() error {
 		return fmt.Errorf("plug in at %s: %w", t.path, err)
 	}
 	t.line, t.served = line, make(chan struct{})
-	go t.serve(&wire{t, line}, t.served)
+	go t.serve(&wire{twin: t, line: line}, t.served)
 	return nil
 }
 
@@ -181,6 +181,7 @@ func (t *Twin) serve(w *wire, served chan<- struct{}) {
 type wire struct {
 	twin *Twin
 	line *pty
+	free time.Time // when the line has carried what was written, where it is paced
 }
 
 // took counts a command, and holds where the module shall stop.
@@ -275,10 +276,23 @@ func (w *wire) write(b []byte) {
 		}
 		b = b[n:]
 		if w.twin.pace > 0 {
-			bits := float64(n) * 10
-			time.Sleep(time.Duration(bits / float64(max(w.line.baud(), 1)) / w.twin.pace * float64(time.Second)))
+			w.carry(n)
 		}
 	}
+}
+
+// late is how far the schedule may be behind before the line counts as idle.
+const late = 10 * time.Millisecond
+
+// carry waits as long as n bytes take: 10 bits each. It keeps to a schedule, so
+// that waking late does not make the line slower.
+func (w *wire) carry(n int) {
+	if idle := time.Now().Add(-late); w.free.Before(idle) {
+		w.free = idle
+	}
+	rate := float64(max(w.line.baud(), 1)) * w.twin.pace
+	w.free = w.free.Add(time.Duration(float64(n) * 10 / rate * float64(time.Second)))
+	time.Sleep(time.Until(w.free))
 }
 
 // babble sends noise without end while the module has that fault.
