@@ -68,7 +68,7 @@ func (x *ctkExchange) signed(token any, domain attest.Domain) (*attest.Verified,
 	return v, x.trust.Check(domain, v.Leaf(), time.Now())
 }
 
-// device checks a token that the device key signs, and the digital ID in it.
+// signedByDevice checks a token of the device key, and the digital ID in it.
 func (x *ctkExchange) signedByDevice(token any, payload map[string]any, level any) (*attest.Verified, error) {
 	v, err := x.signed(token, attest.DomainDevice)
 	if err != nil {
@@ -318,8 +318,10 @@ func (x *ctkExchange) records() error {
 		if at, known := rec.CapturedAt(); !known || at.Format("2006-01-02T15:04:05Z") != data["timestamp"] {
 			return fmt.Errorf("the record is of %v, the element of %v", at, data["timestamp"])
 		}
+		signed, err := strconv.ParseFloat(data["qualityScore"].(string), 64)
 		score, known := rec.Quality()
-		if signed, err := strconv.ParseFloat(data["qualityScore"].(string), 64); err != nil || !known || int(score) != int(signed) && int(score) != int(signed-0.05) {
+		// The record holds whole numbers, the element one digit more.
+		if above := signed - float64(score); err != nil || !known || above < -0.05 || above > 1.05 {
 			return fmt.Errorf("quality %d in the record, %v in the element", score, data["qualityScore"])
 		}
 		return nil
