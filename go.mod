@@ -27,5 +27,6 @@ require (
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/stretchr/testify v1.8.4 // indirect
+	go.bug.st/serial v1.8.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 )

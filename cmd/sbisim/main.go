@@ -25,6 +25,7 @@ type flags struct {
 	Seed                  uint64           `default:"1" help:"Which virtual person is on the scanners."`
 	Organisation          string           `default:"sbid developer" help:"Organisation in the device certificates."`
 	EncryptionCertificate string           `placeholder:"FILE" type:"existingfile" help:"Encrypt auth captures for this certificate, such as the one that the compliance toolkit hands out, instead of the developer trust set's."`
+	TPM                   string           `name:"tpm" placeholder:"DEVICE" help:"Keep the signing keys in this TPM 2.0 instead of files: /dev/tpmrm0, or unix:PATH or tcp:HOST:PORT of a software TPM."`
 	Frames                string           `placeholder:"DIR" type:"existingdir" help:"Play these pictures instead of the virtual person: left-index.pgm, left-iris.png, face.jpg, left-slap.png ..."`
 	Version               kong.VersionFlag `help:"Say which version this is."`
 }

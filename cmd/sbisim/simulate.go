@@ -15,6 +15,7 @@ import (
 
 	"sbid/attest"
 	"sbid/attest/developer"
+	"sbid/attest/tpm"
 	"sbid/capture"
 	"sbid/capture/imagecodec"
 	"sbid/cmd/internal/daemon"
@@ -51,11 +52,11 @@ func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 	for _, r := range roles {
 		names = append(names, r.name)
 	}
-	set, err := developer.Open(f.StateDir, f.Organisation, names, time.Now())
+	set, closeKeys, err := openTrust(ctx, f, names)
 	if err != nil {
-		return fmt.Errorf("open state directory: %w", err)
+		return err
 	}
-	defer set.Close()
+	defer closeKeys()
 	encryption := set.Encryption()
 	if f.EncryptionCertificate != "" {
 		certs, err := attest.ReadCertificates(f.EncryptionCertificate)
@@ -88,6 +89,26 @@ func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		fmt.Fprint(stderr, welcome)
 	}
 	return d.Run(ctx, driver.NewRegistry(sim))
+}
+
+// openTrust opens the developer trust set, with the signing keys in files or,
+// where one is named, in a TPM.
+func openTrust(ctx context.Context, f flags, names []string) (set *developer.Set, closeAll func(), err error) {
+	if f.TPM == "" {
+		if set, err = developer.Open(f.StateDir, f.Organisation, names, time.Now()); err != nil {
+			return nil, nil, fmt.Errorf("open state directory: %w", err)
+		}
+		return set, func() { set.Close() }, nil
+	}
+	store, err := tpm.Open(ctx, tpm.Config{Device: f.TPM, Dir: filepath.Join(f.StateDir, "tpm")})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open TPM %s: %w", f.TPM, err)
+	}
+	if set, err = developer.OpenWith(f.StateDir, f.Organisation, names, time.Now(), store); err != nil {
+		store.Close()
+		return nil, nil, fmt.Errorf("open state directory: %w", err)
+	}
+	return set, func() { set.Close(); store.Close() }, nil
 }
 
 const welcome = `
