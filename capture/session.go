@@ -71,9 +71,10 @@ func (h *hold) live() bool {
 	}
 }
 
-// releaseTime is how long a driver may take to let go: twice what its contract
-// allows.
-const releaseTime = 2 * time.Second
+// releaseTime is how long it may take until a scanner is free that somebody has
+// left: a second for the driver, and what a frame under way takes to look at on a
+// slow machine.
+const releaseTime = 5 * time.Second
 
 // wait returns nil when the driver has let go, or else why not.
 func (h *hold) wait(ctx context.Context) error {
