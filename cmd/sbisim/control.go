@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
 
+	"sbid/attest"
 	"sbid/attest/developer"
+	"sbid/capture"
 	"sbid/cmd/internal/daemon"
 	"sbid/driver"
 	"sbid/sbi"
@@ -134,12 +137,22 @@ func (c *control) scanner(o order, meant []daemon.Device) error {
 	return nil
 }
 
-// faults are what a scanner can be made to fail with.
+// faults are what a scanner can be made to fail with: first the failures of
+// scanners, then those that come from elsewhere, so that whoever writes a client
+// can see every error code of a capture.
 var faults = map[string]error{
 	"":          nil,
 	"removed":   driver.ErrRemoved,
 	"not-ready": driver.ErrNotReady,
 	"tampered":  driver.ErrTampered,
+
+	"unusable":                  capture.ErrUnusable,
+	"orientation":               capture.ErrOrientation,
+	"management-server":         attest.ErrManagementServer,
+	"key-expired":               attest.ErrExpired,
+	"no-encryption-certificate": attest.ErrNoEncryptionCertificate,
+	"no-signing-key":            attest.ErrNoKey,
+	"broken":                    errors.New("something that has no code of its own"),
 }
 
 // fault makes scanners fail, or with "" work again.
@@ -149,7 +162,7 @@ func (c *control) fault(o order, meant []daemon.Device) error {
 	}
 	err, known := faults[*o.Fault]
 	if !known {
-		return fmt.Errorf("fault %q is none of removed, not-ready, tampered and the empty one", *o.Fault)
+		return fmt.Errorf("fault %q is none of %q", *o.Fault, slices.Sorted(maps.Keys(faults)))
 	}
 	for _, d := range meant {
 		c.sim.Fault(d.Scanner.Info().Addr, err)
