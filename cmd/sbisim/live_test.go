@@ -350,3 +350,5 @@ func hold(t *testing.T, port int) {
 	}
 	t.Cleanup(func() { l.Close() })
 }
+
+func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
