@@ -72,7 +72,7 @@ func mend(err error) bool {
 }
 
 func (m *module) exchange(ctx context.Context, r request) (uint32, error) {
-	if err := m.line.Send(appendCommand(nil, r.parameter, r.command)); err != nil {
+	if err := m.line.Send(encode(r.parameter, r.command)); err != nil {
 		return 0, err
 	}
 	by := time.Now().Add(r.patient)

@@ -35,15 +35,14 @@ const (
 	nack = 0x31
 )
 
-// appendCommand appends to b the 12 bytes of a command or an answer: 55 AA,
-// device, parameter (4), command (2), sum of the bytes before; little endian.
-func appendCommand(b []byte, parameter uint32, command uint16) []byte {
-	start := len(b)
-	b = append(b, 0x55, 0xAA)
+// encode returns the 12 bytes of a command or an answer: 55 AA, device,
+// parameter (4), command (2), sum of the bytes before; little endian.
+func encode(parameter uint32, command uint16) []byte {
+	b := append(make([]byte, 0, 12), 0x55, 0xAA)
 	b = binary.LittleEndian.AppendUint16(b, deviceID)
 	b = binary.LittleEndian.AppendUint32(b, parameter)
 	b = binary.LittleEndian.AppendUint16(b, command)
-	return binary.LittleEndian.AppendUint16(b, sum(b[start:]))
+	return binary.LittleEndian.AppendUint16(b, sum(b))
 }
 
 func sum(b []byte) uint16 {

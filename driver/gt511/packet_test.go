@@ -39,7 +39,7 @@ func TestCommandsOnTheWire(t *testing.T) {
 		{cmdGetRawImage, 0, "55 AA 01 00 00 00 00 00 63 00 63 01"},
 	}
 	for _, tt := range tests {
-		if got := appendCommand(nil, tt.parameter, tt.command); !bytes.Equal(got, wire(t, tt.want)) {
+		if got := encode(tt.parameter, tt.command); !bytes.Equal(got, wire(t, tt.want)) {
 			t.Errorf("command %02X is % X, want %s", tt.command, got, tt.want)
 		}
 	}
@@ -92,7 +92,7 @@ func TestIdentityOnTheWire(t *testing.T) {
 // What is read as an answer is in the input, as the module would write it.
 func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte{0, 0x55, 0xAA, 1, 0, 0, 0, 0, 0, 0x30, 0, 0x30, 1})
-	f.Add(appendCommand(nil, uint32(faultNoFinger), nack))
+	f.Add(encode(uint32(faultNoFinger), nack))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parameter, err := readAnswer(bytes.NewReader(b))
 		kind := uint16(ack)
@@ -101,7 +101,7 @@ func FuzzReadAnswer(f *testing.F) {
 		} else if err != nil {
 			return
 		}
-		if !bytes.Contains(b, appendCommand(nil, parameter, kind)) {
+		if !bytes.Contains(b, encode(parameter, kind)) {
 			t.Errorf("% X was read as %X, kind %X", b, parameter, kind)
 		}
 	})

@@ -33,36 +33,24 @@ type module struct {
 	buf  buffer
 }
 
-// A parameters value is the answer to readSysPara.
-type parameters struct {
-	library    int
-	packetSize int // payload bytes of a data packet: 32, 64, 128 or 256
-	baud       int
-}
-
-// parseParameters reads the 16 bytes: status, system id, library size, security
-// level, address (4), packet size code, baud rate over 9600; words, big endian.
-func parseParameters(b []byte) (parameters, error) {
+// parsePacketSize reads the 16 bytes of readSysPara: status, system id, library
+// size, security level, address (4), packet size code, baud rate over 9600;
+// words, big endian. It returns the payload bytes of a data packet.
+func parsePacketSize(b []byte) (int, error) {
 	if len(b) != 16 {
-		return parameters{}, fmt.Errorf("%w: %d bytes of parameters, not 16", errFraming, len(b))
+		return 0, fmt.Errorf("%w: %d bytes of parameters, not 16", errFraming, len(b))
 	}
-	size, n := binary.BigEndian.Uint16(b[12:]), binary.BigEndian.Uint16(b[14:])
-	if size > 3 || n < 1 || n > 12 {
-		return parameters{}, fmt.Errorf("%w: packet size code %d, baud rate %d times 9600", errFraming, size, n)
+	code := binary.BigEndian.Uint16(b[12:])
+	if code > 3 {
+		return 0, fmt.Errorf("%w: packet size code %d", errFraming, code)
 	}
-	return parameters{
-		library:    int(binary.BigEndian.Uint16(b[4:])),
-		packetSize: 32 << size,
-		baud:       9600 * int(n),
-	}, nil
+	return 32 << code, nil
 }
 
-// A product is the answer to readProdInfo.
+// A product is what of the answer to readProdInfo is of use.
 type product struct {
-	model, batch, serial string
-	hardware             string // major.minor
-	sensor               string
-	width, height        int // pixels
+	model, serial string
+	width, height int // pixels
 }
 
 // parseProduct reads the 46 bytes: model 16, batch 4, serial 8, hardware version
@@ -72,13 +60,10 @@ func parseProduct(b []byte) (product, error) {
 		return product{}, fmt.Errorf("%w: %d bytes of product information, not 46", errFraming, len(b))
 	}
 	return product{
-		model:    text(b[:16]),
-		batch:    text(b[16:20]),
-		serial:   text(b[20:28]),
-		hardware: fmt.Sprintf("%d.%d", b[28], b[29]),
-		sensor:   text(b[30:38]),
-		width:    int(binary.BigEndian.Uint16(b[38:])),
-		height:   int(binary.BigEndian.Uint16(b[40:])),
+		model:  text(b[:16]),
+		serial: text(b[20:28]),
+		width:  int(binary.BigEndian.Uint16(b[38:])),
+		height: int(binary.BigEndian.Uint16(b[40:])),
 	}, nil
 }
 
@@ -129,7 +114,7 @@ func mend(err error) bool {
 }
 
 func (m *module) exchange(ctx context.Context, patient time.Duration, payload []byte) ([]byte, error) {
-	if err := m.line.Send(appendPacket(nil, m.address, kindCommand, payload)); err != nil {
+	if err := m.line.Send(encode(m.address, kindCommand, payload)); err != nil {
 		return nil, err
 	}
 	by := time.Now().Add(patient)
@@ -170,12 +155,12 @@ func (m *module) verifyPassword(ctx context.Context, password uint32, patient ti
 	return err
 }
 
-func (m *module) parameters(ctx context.Context) (parameters, error) {
+func (m *module) packetSize(ctx context.Context) (int, error) {
 	b, err := m.command(ctx, readSysPara)
 	if err != nil {
-		return parameters{}, err
+		return 0, err
 	}
-	return parseParameters(b)
+	return parsePacketSize(b)
 }
 
 func (m *module) product(ctx context.Context) (product, error) {

@@ -115,23 +115,32 @@ func TestModuleTellsItself(t *testing.T) {
 	}
 }
 
-func TestWrongPasswordAndAddressFindNothing(t *testing.T) {
-	for name, module := range map[string]serial.EF01{
-		"password": {Password: 77},
-		"address":  {Address: 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d, twin := with(t, module, zfm.Config{Rates: []int{57600}})
-			if infos, err := d.Probe(t.Context()); len(infos) != 0 || err != nil {
-				t.Errorf("%v, %v", infos, err)
-			}
-			if s, err := d.Open(t.Context(), twin.Path()); err == nil {
-				s.Close()
-				t.Error("it could be opened")
-			} else if name == "password" && !strings.Contains(err.Error(), "wrong password") {
-				t.Error("it does not say why:", err)
-			}
-		})
+// A module that refuses the password is there: the operator must hear why it
+// does not work.
+func TestWrongPasswordIsSaid(t *testing.T) {
+	d, twin := with(t, serial.EF01{Password: 77}, zfm.Config{})
+	_, err := d.Probe(t.Context())
+	if !errors.Is(err, driver.ErrNotReady) || !strings.Contains(err.Error(), "wrong password") {
+		t.Error("probe:", err)
+	}
+	s, err := d.Open(t.Context(), twin.Path())
+	if err == nil {
+		s.Close()
+	}
+	if !errors.Is(err, driver.ErrNotReady) || !strings.Contains(err.Error(), "wrong password") {
+		t.Error("open:", err)
+	}
+}
+
+// A module of another address does not answer.
+func TestWrongAddressFindsNothing(t *testing.T) {
+	d, twin := with(t, serial.EF01{Address: 1}, zfm.Config{Rates: []int{57600}})
+	if infos, err := d.Probe(t.Context()); len(infos) != 0 || err != nil {
+		t.Errorf("%v, %v", infos, err)
+	}
+	if s, err := d.Open(t.Context(), twin.Path()); err == nil {
+		s.Close()
+		t.Error("it could be opened")
 	}
 }
 

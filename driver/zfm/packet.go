@@ -24,11 +24,11 @@ const maxNoise = 1024
 // errFraming: what came is no packet, or one that was damaged on the way.
 var errFraming = errors.New("damaged packet")
 
-// appendPacket appends a packet to b: header EF 01, address, kind, length of
-// payload and checksum, payload, checksum over kind, length and payload; all
-// numbers big endian.
-func appendPacket(b []byte, address uint32, kind byte, payload []byte) []byte {
-	b = append(b, 0xEF, 0x01)
+// encode returns a packet: header EF 01, address, kind, length of payload and
+// checksum, payload, checksum over kind, length and payload; all numbers big
+// endian.
+func encode(address uint32, kind byte, payload []byte) []byte {
+	b := append(make([]byte, 0, 11+len(payload)), 0xEF, 0x01)
 	b = binary.BigEndian.AppendUint32(b, address)
 	length := len(payload) + 2
 	b = append(b, kind, byte(length>>8), byte(length))

@@ -39,7 +39,7 @@ func TestCommandsOnTheWire(t *testing.T) {
 		"EF 01 FF FF FF FF 01 00 07 35 01 80 02 00 00 C0": auraOn,
 		"EF 01 FF FF FF FF 01 00 07 35 04 00 01 00 00 42": auraOff,
 	} {
-		if got := appendPacket(nil, everyone, kindCommand, payload); !bytes.Equal(got, wire(t, want)) {
+		if got := encode(everyone, kindCommand, payload); !bytes.Equal(got, wire(t, want)) {
 			t.Errorf("command %02X is % X, want %s", payload[0], got, want)
 		}
 	}
@@ -78,13 +78,15 @@ func TestPackets(t *testing.T) {
 	}
 }
 
-func TestParametersOnTheWire(t *testing.T) {
-	for in, want := range map[string]parameters{
-		"00 00 00 00 00 C8 00 03 FF FF FF FF 00 02 00 06": {200, 128, 57600},
-		"00 00 00 00 01 F4 00 03 FF FF FF FF 00 02 00 06": {500, 128, 57600},
+func TestPacketSizeOnTheWire(t *testing.T) {
+	for in, want := range map[string]int{
+		"00 00 00 00 00 C8 00 03 FF FF FF FF 00 02 00 06": 128,
+		"00 00 00 00 01 F4 00 03 FF FF FF FF 00 03 00 0C": 256,
+		"00 00 00 00 01 F4 00 03 FF FF FF FF 00 04 00 0C": 0,
+		"00 00": 0,
 	} {
-		if got, err := parseParameters(wire(t, in)); err != nil || got != want {
-			t.Errorf("%+v, %v; want %+v", got, err, want)
+		if got, err := parsePacketSize(wire(t, in)); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%s: %d, %v; want %d", in, got, err, want)
 		}
 	}
 }
@@ -97,7 +99,7 @@ func TestProductOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := parseProduct(p.payload[1:])
-	want := product{model: "R503", batch: "0001", serial: "00000001", hardware: "1.2", sensor: "FPS192", width: 192, height: 192}
+	want := product{model: "R503", serial: "00000001", width: 192, height: 192}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
@@ -135,12 +137,12 @@ func TestGeometryIsNeverGuessed(t *testing.T) {
 // What is read as a packet is in the input, as the module would write it.
 func FuzzReadPacket(f *testing.F) {
 	f.Add(wire(f, "55 EF 01 FF FF FF FF 07 00 03 00 00 0A"))
-	f.Add(appendPacket(nil, everyone, kindLast, make([]byte, maxPayload)))
+	f.Add(encode(everyone, kindLast, make([]byte, maxPayload)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var buf buffer
 		r := bytes.NewReader(b)
 		p, err := readPacket(r, everyone, &buf)
-		if err == nil && !bytes.HasSuffix(b[:len(b)-r.Len()], appendPacket(nil, everyone, p.kind, p.payload)) {
+		if err == nil && !bytes.HasSuffix(b[:len(b)-r.Len()], encode(everyone, p.kind, p.payload)) {
 			t.Errorf("% X was read as %+v", b, p)
 		}
 		if read := len(b) - r.Len(); read > maxNoise+7+len(buf) {
@@ -154,14 +156,14 @@ func FuzzParseSettings(f *testing.F) {
 	f.Add(make([]byte, 16))
 	f.Add(make([]byte, 46))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, err := parseParameters(b); err == nil && (p.baud < 9600 || p.baud > 115200 || p.packetSize < 32 || p.packetSize > 256) {
-			t.Errorf("parameters %+v", p)
+		if size, err := parsePacketSize(b); err == nil && (size < 32 || size > maxPayload) {
+			t.Errorf("packets of %d bytes", size)
 		}
 		p, err := parseProduct(b)
 		if (err == nil) != (len(b) == 46) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
-		for _, r := range p.model + p.serial + p.sensor + p.batch {
+		for _, r := range p.model + p.serial {
 			if r < ' ' || r > '~' {
 				t.Errorf("product %+v", p)
 			}

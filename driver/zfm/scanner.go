@@ -42,9 +42,9 @@ type scanner struct {
 // module that cannot be made faster is used as it is.
 func (s *scanner) prepare(ctx context.Context) error {
 	m := s.module
-	switch p, err := m.parameters(ctx); {
+	switch size, err := m.packetSize(ctx); {
 	case err == nil:
-		m.packet, s.foundPacket = p.packetSize, p.packetSize
+		m.packet, s.foundPacket = size, size
 	case lost(ctx, err):
 		return err
 	default:

@@ -206,6 +206,9 @@ func (d *Driver) greet(ctx context.Context, m *module, rates []int) error {
 		}
 		m.baud = rate
 		err := m.verifyPassword(ctx, d.config.Password, greet, tries)
+		if _, refused := errors.AsType[code](err); refused {
+			return fmt.Errorf("%w: %w", driver.ErrNotReady, err) // until it is configured rightly
+		}
 		if err == nil || !isNoAnswer(err) {
 			return err
 		}

@@ -57,8 +57,7 @@ func mode(baud int) *serial.Mode {
 // openError gives an error of opening a port the meaning that it has for a
 // scanner.
 func openError(err error) error {
-	var portErr *serial.PortError
-	if errors.As(err, &portErr) {
+	if portErr, ok := errors.AsType[*serial.PortError](err); ok {
 		switch portErr.Code() {
 		case serial.PortBusy:
 			return fmt.Errorf("%w: another program has the port", driver.ErrNotReady)
