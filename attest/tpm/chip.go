@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
+// memoryWait is the memoryWait of a chip outside tests.
 const memoryWait = 5 * time.Second
 
 // A chip is the TPM as one operation after the other uses it. Whoever has the

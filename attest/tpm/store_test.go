@@ -4,19 +4,12 @@ package tpm
 
 import (
 	"bufio"
-	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -27,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-tpm/tpm2"
 
 	"sbid/attest"
@@ -152,43 +144,6 @@ func TestSignsOneWayOnly(t *testing.T) {
 		if signature != nil || err == nil || !strings.Contains(err.Error(), "device") {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// A signature of the TPM is one to others: an identity's certificate, a JWS,
-// and go-jose's check of it.
-func TestIdentity(t *testing.T) {
-	store := openStore(t, startTPM(t), t.TempDir())
-	signer := create(t, store, "device")
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{Organization: []string{"Acme"}, CommonName: "device"},
-		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, err := attest.NewIdentity(signer, []*x509.Certificate{cert})
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := identity.Sign([]byte("payload"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if payload, err := jws.Verify(cert.PublicKey); err != nil || string(payload) != "payload" {
-		t.Errorf("got %q, %v", payload, err)
 	}
 }
 
@@ -394,43 +349,6 @@ func TestTCP(t *testing.T) {
 	mustSign(t, signer)
 }
 
-// No private key is on the disk, in whatever form, and only the owner may read
-// what is.
-func TestFiles(t *testing.T) {
-	soft, dir := startTPM(t), filepath.Join(t.TempDir(), "keys")
-	store := openStore(t, soft, dir)
-	device := create(t, store, "device").(*key)
-	create(t, store, FTMKey)
-	want := []string{"device.auth", "device.json", "device.pem", "ftm.auth", "ftm.json", "ftm.label"}
-	names := fileNames(t, dir)
-	if !slices.Equal(names, want) {
-		t.Errorf("got %v, want %v", names, want)
-	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("directory: %v, %v", info.Mode(), err)
-	}
-	for _, name := range names {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", name, info.Mode(), err)
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if hit := privateKeyIn(text, device.public); hit != "" {
-			t.Errorf("%s holds %s", name, hit)
-		}
-	}
-
-	if err := os.Chmod(filepath.Join(dir, "device.auth"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Signer(t.Context(), "device"); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-		t.Errorf("a file for all to read: %v", err)
-	}
-}
-
 // Secrets do not get into a log by way of a signer.
 func TestFormat(t *testing.T) {
 	k := &key{name: "device", auth: []byte("secret"), label: []byte("secret")}
@@ -438,41 +356,6 @@ func TestFormat(t *testing.T) {
 		if text := fmt.Sprintf(verb, k); text != "TPM key device" {
 			t.Errorf("%s: %s", verb, text)
 		}
-	}
-}
-
-// The key file is one that other software loads: OpenSSL, through the provider
-// of the package tpm2-openssl.
-func TestOpenSSLSigns(t *testing.T) {
-	soft, dir := startTPM(t), t.TempDir()
-	k := create(t, openStore(t, soft, dir), "device").(*key)
-	run := func(args ...string) ([]byte, error) {
-		var complaint bytes.Buffer
-		openssl := exec.Command("openssl", args...)
-		openssl.Env = append(os.Environ(), "TPM2OPENSSL_TCTI=swtpm:path="+soft.socket(), "AUTH="+string(k.auth))
-		openssl.Stderr = &complaint
-		out, err := openssl.Output()
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, &complaint)
-		}
-		return out, err
-	}
-	// The provider is there only while it finds its TPM.
-	if _, err := run("list", "-providers", "-provider", "tpm2"); err != nil {
-		t.Skipf("OpenSSL with tpm2-openssl is not installed: %v", err)
-	}
-	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(text, []byte("text"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	signature, err := run("pkeyutl", "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2",
-		"-sign", "-rawin", "-digest", "sha256", "-inkey", filepath.Join(dir, "device.pem"), "-passin", "env:AUTH", "-in", text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := sha256.Sum256([]byte("text"))
-	if err := rsa.VerifyPKCS1v15(k.public, crypto.SHA256, digest[:], signature); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -498,69 +381,4 @@ func (t *task) describe(o *object) (string, error) {
 	return fmt.Sprintf("type %#x, name %#x, attributes %#x, policy of %d bytes, scheme %#x with %#x, symmetric %#x, %d bits",
 		uint16(p.Type), uint16(p.NameAlg), attributes, len(p.AuthPolicy.Buffer), uint16(parameters.Scheme.Scheme), uint16(scheme.HashAlg),
 		uint16(parameters.Symmetric.Algorithm), parameters.KeyBits), nil
-}
-
-// privateKeyIn looks for what a private key in a file would be: PEM or DER
-// that Go reads as one, anywhere in it, or a prime.
-func privateKeyIn(text []byte, public *rsa.PublicKey) string {
-	forms := [][]byte{text}
-	for rest := text; ; {
-		block, after := pem.Decode(rest)
-		if block == nil {
-			break
-		}
-		forms, rest = append(forms, block.Bytes), after
-	}
-	for _, form := range forms {
-		for i := range form {
-			if form[i] != 0x30 { // SEQUENCE
-				continue
-			}
-			var inner asn1.RawValue
-			if _, err := asn1.Unmarshal(form[i:], &inner); err != nil {
-				continue
-			}
-			if _, err := x509.ParsePKCS8PrivateKey(inner.FullBytes); err == nil {
-				return "a PKCS #8 key"
-			}
-			if _, err := x509.ParsePKCS1PrivateKey(inner.FullBytes); err == nil {
-				return "a PKCS #1 key"
-			}
-		}
-		// A prime on its own, as TPM2B_SENSITIVE keeps it: any half-size number
-		// in the bytes that divides the modulus.
-		size := public.Size() / 2
-		for i := 0; i+size <= len(form); i++ {
-			n := new(big.Int).SetBytes(form[i : i+size])
-			if n.BitLen() > 8*size-8 && new(big.Int).Mod(public.N, n).Sign() == 0 {
-				return "a prime factor"
-			}
-		}
-	}
-	return ""
-}
-
-// The search finds what it is for.
-func TestPrivateKeyIn(t *testing.T) {
-	software, err := rsa.GenerateKey(rand.Reader, keyBits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(software)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string][]byte{
-		"PKCS #8 PEM": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
-		"PKCS #8":     append([]byte("before"), pkcs8...),
-		"PKCS #1":     x509.MarshalPKCS1PrivateKey(software),
-		"prime":       append([]byte("before"), software.Primes[1].Bytes()...),
-	} {
-		if privateKeyIn(text, &software.PublicKey) == "" {
-			t.Errorf("%s is not found", name)
-		}
-	}
-	if hit := privateKeyIn(x509.MarshalPKCS1PublicKey(&software.PublicKey), &software.PublicKey); hit != "" {
-		t.Errorf("found %s in a public key", hit)
-	}
 }

@@ -50,24 +50,25 @@ type socket struct {
 	network, address string
 
 	mu          sync.Mutex
-	conn        net.Conn // under way
+	cancel      context.CancelFunc // of the command under way
 	interrupted bool
 }
 
 func (s *socket) send(command []byte) ([]byte, error) {
-	conn, err := (&net.Dialer{Timeout: commandLimit}).DialContext(context.Background(), s.network, s.address)
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	if !s.begin(cancel) {
+		return nil, net.ErrClosed
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, s.network, s.address)
 	if err != nil {
 		return nil, unreachable(err)
 	}
 	defer conn.Close()
-	if !s.begin(conn) {
-		return nil, net.ErrClosed
-	}
-	defer s.end()
+	// A deadline that is over ends reads and writes at once; it cannot be set
+	// only when they have ended.
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 
-	if err := conn.SetDeadline(time.Now().Add(commandLimit)); err != nil {
-		return nil, unreachable(err)
-	}
 	if _, err := conn.Write(command); err != nil {
 		return nil, unreachable(err)
 	}
@@ -86,25 +87,19 @@ func (s *socket) send(command []byte) ([]byte, error) {
 	return response, nil
 }
 
-func (s *socket) begin(conn net.Conn) bool {
+func (s *socket) begin(cancel context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conn = conn
+	s.cancel = cancel
 	return !s.interrupted
-}
-
-func (s *socket) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conn = nil
 }
 
 func (s *socket) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.interrupted = true
-	if s.conn != nil {
-		s.conn.Close()
+	if s.cancel != nil {
+		s.cancel()
 	}
 }
 
