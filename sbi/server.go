@@ -225,8 +225,17 @@ func (s *Server) send(w http.ResponseWriter, status int, contentType string, bod
 }
 
 func (s *Server) forbid(w http.ResponseWriter, r *http.Request, why, key, value string) {
-	s.log.Warn("refused: "+why, "verb", r.Method, key, value)
+	s.log.Warn("refused: "+why, "verb", brief(r.Method), key, brief(value))
 	s.reply(w, http.StatusForbidden, errorBody(r.Method, "", InvalidRequest))
+}
+
+// brief is what the log says of a text that a stranger chose.
+func brief(text string) string {
+	const most = 100 // bytes
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
 }
 
 // unknown answers what is no SBI call at all.
@@ -289,5 +298,5 @@ func Listen(ctx context.Context, first, last int) (net.Listener, error) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("no port from %d to %d of %s is free, another service holds them: %w", first, last, loopback, err)
+	return nil, fmt.Errorf("no port from %d to %d of %s is free: other services hold them, stop one of them or choose other ports: %w", first, last, loopback, err)
 }
