@@ -49,7 +49,14 @@ var trustSet = sync.OnceValues(func() (string, error) {
 	return dir, set.Close()
 })
 
+// asProgram is what makes the test binary be sbisim.
+const asProgram = "SBISIM_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		os.Exit(0)
+	}
 	code := m.Run()
 	for _, f := range slices.Backward(endings.all) {
 		if err := f(); err != nil {
