@@ -84,6 +84,11 @@ func AuthFinger(score float64) float64 {
 func MeasureFinger(img *image.Gray) FingerMeasures {
 	p := impressions.Get().(*impression)
 	defer impressions.Put(p)
+	return p.measure(img)
+}
+
+// measure does the work of MeasureFinger. It allocates only what p lacks.
+func (p *impression) measure(img *image.Gray) FingerMeasures {
 	if !p.load(img) {
 		return FingerMeasures{}
 	}

@@ -156,16 +156,6 @@ func TestFingerIsPure(t *testing.T) {
 	}
 }
 
-func TestFingerAllocatesNothing(t *testing.T) {
-	img := ordinaryFinger().paint(300, 400)
-	quality.Finger(img)
-	// A collection may empty the pool in between, so that the mean is not
-	// always 0.
-	if n := testing.AllocsPerRun(20, func() { quality.Finger(img) }); n > 1 {
-		t.Errorf("%v allocations a finger", n)
-	}
-}
-
 func TestAuthFinger(t *testing.T) {
 	for _, tt := range []struct{ score, want float64 }{
 		{0, 0}, {4.5, 10}, {9, 21}, {18.99, 40}, {19, 41}, {42, 61}, {54, 70.5}, {66, 81}, {100, 100},
