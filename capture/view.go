@@ -162,8 +162,8 @@ func (v *View) slap(target driver.Target) {
 	switch {
 	case errors.Is(err, segment.ErrNotFound):
 		v.Hint = PlaceFingers
-	case err != nil && layout.Hint == segment.WrongHand, layout.Hint == segment.Rotated:
-		v.Problem, v.Samples = fmt.Errorf("%w: %w", ErrOrientation, err), nil
+	case errors.Is(err, segment.ErrWrongHand), err != nil && layout.Hint == segment.Rotated:
+		v.Problem = fmt.Errorf("%w: %w", ErrOrientation, err)
 	case err != nil:
 		v.Problem = fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
