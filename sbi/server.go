@@ -225,7 +225,7 @@ func (s *Server) send(w http.ResponseWriter, status int, contentType string, bod
 }
 
 func (s *Server) forbid(w http.ResponseWriter, r *http.Request, why, key, value string) {
-	s.log.Warn("refused: "+why, "verb", brief(r.Method), key, brief(value))
+	s.log.Warn("refused a stranger", "why", why, "verb", brief(r.Method), key, brief(value))
 	s.reply(w, http.StatusForbidden, errorBody(r.Method, "", InvalidRequest))
 }
 
@@ -253,7 +253,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if bug := recover(); bug != nil {
-				if bug == http.ErrAbortHandler {
+				if err, ok := bug.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(bug)
 				}
 				s.reportBug(bug)

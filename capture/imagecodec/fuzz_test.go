@@ -54,11 +54,9 @@ func promised(b []byte) int {
 		return f.width * f.height * f.components
 	}
 	var wsq wsqFile
-	for at := bytes.Index(b, []byte{0xFF, 0xA2, 0, 17}); at >= 0 && len(b) >= at+19; {
-		if wsq.parseFrame(b[at+4:at+19]) == nil {
-			return wsq.width * wsq.height
-		}
-		break
+	at := bytes.Index(b, []byte{0xFF, 0xA2, 0, 17})
+	if at >= 0 && len(b) >= at+19 && wsq.parseFrame(b[at+4:at+19]) == nil {
+		return wsq.width * wsq.height
 	}
 	if c, err := png.DecodeConfig(bytes.NewReader(b)); err == nil {
 		return c.Width * c.Height * 4

@@ -1,6 +1,9 @@
 package imagecodec
 
-import "image"
+import (
+	"image"
+	"slices"
+)
 
 // A band is a rectangle of the plane that the wavelet transform works in place
 // on: a subband, or a region that is split further. After filtering by a high
@@ -115,8 +118,7 @@ func (p plane) analyse(splits []band, f filters) {
 // synthesise undoes analyse.
 func (p plane) synthesise(splits []band, f filters) {
 	buf := make([]float32, max(p.width, p.height)+2*reach)
-	for i := len(splits) - 1; i >= 0; i-- {
-		b := splits[i]
+	for _, b := range slices.Backward(splits) {
 		for x := b.Min.X; x < b.Max.X; x++ {
 			f.synthesise(line{p.v[b.Min.Y*p.width+x:], p.width, b.Dy()}, b.backwardY, buf)
 		}

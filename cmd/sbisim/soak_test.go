@@ -145,11 +145,11 @@ func footprint(t *testing.T) resources {
 	deadline := time.Now().Add(10 * time.Second)
 	for r.goroutines = 1 << 30; time.Now().Before(deadline); {
 		debug.FreeOSMemory()
-		if n := runtime.NumGoroutine(); n >= r.goroutines {
+		n := runtime.NumGoroutine()
+		if n >= r.goroutines {
 			break // as few as it gets
-		} else {
-			r.goroutines = n
 		}
+		r.goroutines = n
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -104,7 +104,7 @@ func (p *toolkitPage) chunk(chunk []byte) {
 // contentLength returns the last one in a text, as the page reads it.
 func contentLength(text string) int {
 	size := 0
-	for _, line := range strings.Split(text, "\r\n") {
+	for line := range strings.SplitSeq(text, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
 		if found && strings.EqualFold(name, "Content-Length") {
 			size, _ = strconv.Atoi(strings.TrimSpace(value))

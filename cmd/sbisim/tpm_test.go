@@ -119,10 +119,11 @@ func noPrivateKeys(t *testing.T, state string) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		name, data := filepath.Base(path), []byte(nil)
-		if data, err = os.ReadFile(path); err != nil {
+		data, err := os.ReadFile(path)
+		if err != nil {
 			return err
 		}
+		name := filepath.Base(path)
 		authority := strings.HasSuffix(name, "-root.pem") || strings.HasSuffix(name, "-provider.pem") || name == "encryption-key.pem"
 		if bytes.Contains(data, []byte("BEGIN PRIVATE KEY")) && !authority {
 			t.Errorf("%s is a private key", path)

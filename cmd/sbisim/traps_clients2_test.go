@@ -329,7 +329,7 @@ func TestClient40PreflightIsAnsweredForEveryVerb(t *testing.T) {
 // listed returns the entries of a header field that is a list.
 func listed(field string) []string {
 	var all []string
-	for _, entry := range strings.Split(field, ",") {
+	for entry := range strings.SplitSeq(field, ",") {
 		if entry = strings.TrimSpace(entry); entry != "" {
 			all = append(all, entry)
 		}
