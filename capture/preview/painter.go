@@ -197,11 +197,21 @@ func (p *Painter) mark(m capture.Mark, scale int) {
 			top = segment.Point{X: centre.X, Y: y}
 		}
 	}
-	p.text(fmt.Sprintf("%.0f", m.Quality), int(top.X)+6, max(int(top.Y)-6, textSize), c)
+	if math.Abs(top.X) < farthest && math.Abs(top.Y) < farthest {
+		p.text(fmt.Sprintf("%.0f", m.Quality), int(top.X)+6, max(int(top.Y)-6, textSize), c)
+	}
 }
 
-// stroke draws a line of square dots.
+// farthest is how far from the picture's corner a mark may reach, in pixels.
+const farthest = 10_000
+
+// stroke draws a line of square dots. One that leads nowhere is left out.
 func (p *Painter) stroke(from, to segment.Point, c color.RGBA, width int) {
+	for _, v := range []float64{from.X, from.Y, to.X, to.Y} {
+		if !(math.Abs(v) < farthest) {
+			return
+		}
+	}
 	n := int(max(math.Abs(to.X-from.X), math.Abs(to.Y-from.Y))) + 1
 	for i := range n + 1 {
 		t := float64(i) / float64(n)
