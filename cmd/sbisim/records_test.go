@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
+	"image/png"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,34 @@ import (
 	"sbid/capture/imagecodec"
 	"sbid/capture/iso19794"
 )
+
+// ridges draws a small print of parallel ridges, enough to be a finger.
+func ridges(w, h int) *image.Gray {
+	img := image.NewGray(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			phase := 2 * math.Pi * (float64(y) + 6*math.Sin(float64(x)/40)) / 9
+			img.Pix[y*img.Stride+x] = uint8(128 + 100*math.Sin(phase))
+		}
+	}
+	return img
+}
+
+// playedFrames writes pictures as sbisim --frames reads them.
+func playedFrames(t testing.TB, pictures map[string]image.Image) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, img := range pictures {
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
 
 // bioValues captures and returns the records of the answer.
 func (s *sim) bioValues(kind, device, sub, count, more string) [][]byte {

@@ -8,13 +8,9 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"image"
-	"image/png"
-	"math"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -24,34 +20,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 )
-
-// ridges draws a small print of parallel ridges, enough to be a finger.
-func ridges(w, h int) *image.Gray {
-	img := image.NewGray(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			phase := 2 * math.Pi * (float64(y) + 6*math.Sin(float64(x)/40)) / 9
-			img.Pix[y*img.Stride+x] = uint8(128 + 100*math.Sin(phase))
-		}
-	}
-	return img
-}
-
-// playedFrames writes pictures as sbisim --frames reads them.
-func playedFrames(t testing.TB, pictures map[string]image.Image) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, img := range pictures {
-		var b bytes.Buffer
-		if err := png.Encode(&b, img); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 const indexOnly = `{"env":"Developer","purpose":%q,"specVersion":"0.9.5","timeout":"20000","transactionId":"soak-1",
 	"bio":[{"type":"Finger","count":"1","bioSubType":["Left IndexFinger"],"requestedScore":"1","deviceId":%q,"deviceSubId":%q}]}`
