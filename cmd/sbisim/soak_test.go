@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"image"
 	"net"
 	"net/http"
 	"os"
