@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -117,15 +118,31 @@ func benchDevice(id string, m driver.Modality, frame driver.Frame) (*Device, *st
 	return &Device{ID: id, Scanner: capture.NewScanner(scanner, scanner.info), SubType: "Slap", Level: "L0", Serial: "BENCH0000" + id + "00", Purpose: Registration}, scanner
 }
 
-// request sends a whole HTTP request and returns the whole answer. It is all
-// that the client does, so that the figures are the server's.
+// request sends a whole HTTP request and returns the whole answer.
 func request(conn net.Conn, verb, path, body string) ([]byte, error) {
+	return exchange(conn, head(conn, verb, path, body), make([]byte, 4<<20))
+}
+
+func head(conn net.Conn, verb, path, body string) []byte {
+	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", verb, path, conn.RemoteAddr(), len(body), body)
+}
+
+// exchange sends bytes and reads what comes, to its end, into buf. It is all
+// that a probe does, so that the figures are the server's.
+func exchange(conn net.Conn, request, buf []byte) ([]byte, error) {
 	defer conn.Close()
-	_, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", verb, path, conn.RemoteAddr(), len(body), body)
-	if err != nil {
+	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(conn)
+	for n := 0; n < len(buf); {
+		m, err := conn.Read(buf[n:])
+		if n += m; errors.Is(err, io.EOF) {
+			return buf[:n], nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return nil, io.ErrShortBuffer
 }
 
 // BenchmarkProbe times discovery and info from the request's first byte to the
@@ -177,14 +194,23 @@ func dial(b *testing.B, addr string) net.Conn {
 	return conn
 }
 
+// probeBuffers take the answers of a wave, the largest of which has 40 KB.
+var probeBuffers = func() (b [100][]byte) {
+	for i := range b {
+		b[i] = make([]byte, 64<<10)
+	}
+	return b
+}()
+
 // wave sends the same request on n open connections at once and returns how
 // long each took.
 func wave(b *testing.B, addr string, n int, verb, path, body string) []time.Duration {
 	b.Helper()
 	took := make([]time.Duration, n)
-	open := make([]net.Conn, n)
+	open, heads := make([]net.Conn, n), make([][]byte, n)
 	for i := range open {
 		open[i] = dial(b, addr)
+		heads[i] = head(open[i], verb, path, body)
 	}
 	var all errgroup.Group
 	gate := make(chan struct{})
@@ -192,7 +218,7 @@ func wave(b *testing.B, addr string, n int, verb, path, body string) []time.Dura
 		all.Go(func() error {
 			<-gate
 			start := time.Now()
-			answer, err := request(conn, verb, path, body)
+			answer, err := exchange(conn, heads[i], probeBuffers[i])
 			took[i] = time.Since(start)
 			if err == nil && !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
 				err = fmt.Errorf("answer %.40q", answer)
