@@ -146,8 +146,9 @@ func exchange(conn net.Conn, request, buf []byte) ([]byte, error) {
 }
 
 // BenchmarkProbe times discovery and info from the request's first byte to the
-// answer's last: one probe after the other, and a hundred at once as browsers
-// send them. Beside ours stands a bare net/http server that sends the same bytes.
+// answer's last: one probe after the other, a hundred of this port at once, and
+// one in a page's scan of a hundred ports. Beside ours stands a bare net/http
+// server that sends the same bytes.
 func BenchmarkProbe(b *testing.B) {
 	var devices []*Device
 	for i, m := range []driver.Modality{driver.Finger, driver.Iris, driver.Face} {
@@ -182,7 +183,45 @@ func BenchmarkProbe(b *testing.B) {
 				b.ReportMetric(p99/bare99, "p99/bare")
 			})
 		}
+		b.Run(verb.name+"/in a scan of 100 ports", func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				took = append(took, scan(b, ours, verb.name, verb.path, verb.body))
+			}
+			p50, p99 := percentiles(took)
+			b.ReportMetric(p50, "p50-ms")
+			b.ReportMetric(p99, "p99-ms")
+		})
 	}
+}
+
+// scan probes a hundred ports at once, as a browser page does to find the one
+// that answers, and returns how long that one took, connection included.
+func scan(b *testing.B, addr, verb, path, body string) time.Duration {
+	b.Helper()
+	var took time.Duration
+	var all errgroup.Group
+	start := time.Now()
+	for port := range 99 { // nobody listens on the first ports
+		all.Go(func() error {
+			if conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", 1+port)); err == nil {
+				conn.Close()
+			}
+			return nil
+		})
+	}
+	all.Go(func() error {
+		conn, err := net.Dial("tcp4", addr)
+		if err == nil {
+			_, err = exchange(conn, head(conn, verb, path, body), probeBuffers[0])
+		}
+		took = time.Since(start)
+		return err
+	})
+	if err := all.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return took
 }
 
 func dial(b *testing.B, addr string) net.Conn {
