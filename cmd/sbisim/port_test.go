@@ -186,7 +186,8 @@ func (endless) Read(p []byte) (int, error) {
 // An end that comes while everything is under way.
 func TestEndDuringStreamAndCapture(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	first := freePorts(t, 2) // which no other test takes when they are free again
+	s := start(t, "--ports", fmt.Sprintf("%d-%d", first, first+1))
 	s.control("scanner", `{"type":"Biometric Device","present":false}`)
 	v := s.stream(leftSlap)
 	v.frame()
