@@ -222,7 +222,7 @@ func (req *captureRequest) authPositions(count int, asked []driver.Position, m d
 func (req *captureRequest) setPositions(positions []driver.Position) {
 	req.capture.Positions = positions
 	for _, p := range positions {
-		req.subTypes = append(req.subTypes, subTypeNames[p])
+		req.subTypes = append(req.subTypes, SubType(p))
 	}
 }
 
@@ -308,8 +308,14 @@ func unknown(m driver.Modality) driver.Position {
 	return driver.UnknownFinger
 }
 
-// positionOf finds the position of a bioSubType of modality m.
-func positionOf(name string, m driver.Modality) (driver.Position, bool) {
+// SubType returns the bioSubType of a position, "" for the face.
+func SubType(p driver.Position) string { return subTypeNames[p] }
+
+// PositionOf finds the position of a bioSubType of modality m.
+func PositionOf(name string, m driver.Modality) (driver.Position, bool) {
+	if m == driver.Face {
+		return driver.FullFace, name == ""
+	}
 	for p, n := range subTypeNames {
 		if n == name && p.Modality() == m {
 			return p, true
@@ -325,7 +331,7 @@ func parseSubTypes(names []*string, m driver.Modality) ([]driver.Position, error
 		if m == driver.Face || name == nil {
 			continue
 		}
-		p, ok := positionOf(*name, m)
+		p, ok := PositionOf(*name, m)
 		if !ok {
 			return nil, failf(InvalidRequest, "bio.bioSubType has an unknown name for a %s", m)
 		}
@@ -342,9 +348,9 @@ func parseExceptions(names []*string) (exceptions []driver.Position, unnamed int
 			unnamed++
 			continue
 		}
-		p, ok := positionOf(*name, driver.Finger)
+		p, ok := PositionOf(*name, driver.Finger)
 		if !ok {
-			p, ok = positionOf(*name, driver.Iris)
+			p, ok = PositionOf(*name, driver.Iris)
 		}
 		if !ok {
 			return nil, 0, failf(InvalidRequest, "bio.exception has an unknown name")
