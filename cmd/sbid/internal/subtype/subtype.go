@@ -23,7 +23,7 @@ func Position(name string, m driver.Modality) (driver.Position, bool) { return s
 // Parse reads what a person types: a bioSubType such as "Left RingFinger", or
 // our own name such as left-ring. Letter case does not matter.
 func Parse(s string) (driver.Position, error) {
-	for p := driver.UnknownFinger; p < driver.FullFace; p++ { // UNKNOWN is the finger first
+	for p := range driver.FullFace { // in order: UNKNOWN is the finger first
 		if strings.EqualFold(s, Name(p)) || strings.EqualFold(s, p.String()) {
 			return p, nil
 		}
