@@ -302,6 +302,7 @@ func TestStreamEndsAtOnceWhenItsClientCloses(t *testing.T) {
 		again := s.stream(sc)
 		again.frame()
 		again.close()
+		s.awaitStatus(sc, "Ready")
 	}
 }
 
@@ -467,7 +468,8 @@ func TestStreamHasTenFramesASecond(t *testing.T) {
 // The texts in the picture are in the language of the client.
 func TestStreamSpeaksTheClientsLanguage(t *testing.T) {
 	t.Parallel()
-	s := deserted(t)
+	s := start(t)
+	s.control("scanner", `{"type":"Iris","present":false}`)
 	var pictures []image.Image
 	for _, language := range []string{"en", "fr"} {
 		v := s.openStream(`{"deviceId":"2","deviceSubId":"2"}`, "Accept-Language", language)

@@ -112,13 +112,15 @@ func TestClient04TextsAndNumbersAreAccepted(t *testing.T) {
 		_, got := s.call(verb, url+"/capture", body)
 		answer{t: t, body: got}.wantCode(client, "101")
 	}
+	own := start(t)
+	own.control("scanner", `{"type":"Iris","present":false}`)
 	for _, body := range []string{
 		`{"deviceId":"2","deviceSubId":"1","timeout":"50000"}`, `{"deviceId":2,"deviceSubId":1,"timeout":50000}`, `{"deviceId":"2","deviceSubId":3,"timeout":null}`,
 	} {
-		v := s.openStream(body)
+		v := own.openStream(body)
 		v.frame()
 		v.close()
-		s.awaitStatus(leftIris, "Ready")
+		own.awaitStatus(leftIris, "Ready")
 	}
 }
 
