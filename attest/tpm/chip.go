@@ -70,8 +70,9 @@ func (c *chip) run(ctx context.Context, op func(*task) error) error {
 				return err
 			}
 			// No program of ours holds objects this long: they belong to one
-			// that was killed.
+			// that was killed. The living go on taking their turns.
 			reclaimed = true
+			deadline = time.Now().Add(c.memoryWait)
 			if flushErr := c.flushAll(); flushErr != nil {
 				return errors.Join(err, flushErr)
 			}
