@@ -249,16 +249,17 @@ func (c ctkCase) capture() bool { return c.call == "RCAPTURE" || c.call == "CAPT
 type ctkProject struct {
 	name                   string
 	purpose, kind, subType string
-	cases                  int // that the toolkit runs for it
+	cases                  int   // that the toolkit runs for it
+	rehearsal              []int // cases that together capture all that the device can
 }
 
 var ctkProjects = []ctkProject{
-	{"reg-finger", "Registration", "Finger", "Slap", 41},
-	{"reg-iris", "Registration", "Iris", "Double", 25},
-	{"reg-face", "Registration", "Face", "Full face", 24},
-	{"auth-finger", "Auth", "Finger", "Single", 21},
-	{"auth-iris", "Auth", "Iris", "Single", 23},
-	{"auth-face", "Auth", "Face", "Full face", 17},
+	{"reg-finger", "Registration", "Finger", "Slap", 41, []int{1002, 1004, 1006}},
+	{"reg-iris", "Registration", "Iris", "Double", 25, []int{1009}},
+	{"reg-face", "Registration", "Face", "Full face", 24, []int{1012, 1013}},
+	{"auth-finger", "Auth", "Finger", "Single", 21, []int{1058}},
+	{"auth-iris", "Auth", "Iris", "Single", 23, []int{1059}},
+	{"auth-face", "Auth", "Face", "Full face", 17, []int{1014}},
 }
 
 // of returns the project's cases.

@@ -112,7 +112,7 @@ func TestCTKValidatorsFail(t *testing.T) {
 		c := ctkNumber(t, tt.number)
 		c.score = "1" // of any quality
 		p := ctkProjects[slices.IndexFunc(ctkProjects, func(p ctkProject) bool { return p.name == c.project })]
-		r := newCTKRun(t, p, nil)
+		r := newCTKRun(t, p, nil, run)
 		x := r.exchange(t, c, nil)
 		for _, d := range tt.damages {
 			t.Run(p.name+"/"+d.check+"/"+d.name, func(t *testing.T) {

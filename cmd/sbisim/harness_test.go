@@ -129,7 +129,13 @@ func (s *sim) in(t testing.TB) *sim {
 }
 
 // newSim runs sbisim on a state directory and returns when it is ready.
-func newSim(state string, args ...string) (*sim, error) {
+func newSim(state string, args ...string) (*sim, error) { return newSimOf(run, state, args...) }
+
+// A runner runs the program as run does, until ctx ends.
+type runner func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+
+// newSimOf is newSim for another way to run the program.
+func newSimOf(run runner, state string, args ...string) (*sim, error) {
 	s := &sim{state: state, log: &lockedBuffer{}, turns: &sync.Map{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
