@@ -74,7 +74,8 @@ func TestClient03CallbackEndsWithASlash(t *testing.T) {
 // Requests as the clients write them, at a scanner where nobody is.
 func TestClient04TextsAndNumbersAreAccepted(t *testing.T) {
 	t.Parallel()
-	s := deserted(t)
+	s := start(t)
+	s.control("scanner", `{"type":"Biometric Device","present":false}`)
 	serial := s.discover(s.registration, "Finger")[0]["deviceCode"].(string)
 	for client, body := range map[string]string{
 		"registration client": `{"env":"Staging","purpose":"Registration","specVersion":"0.9.5","timeout":"1",
@@ -112,15 +113,13 @@ func TestClient04TextsAndNumbersAreAccepted(t *testing.T) {
 		_, got := s.call(verb, url+"/capture", body)
 		answer{t: t, body: got}.wantCode(client, "101")
 	}
-	own := start(t)
-	own.control("scanner", `{"type":"Iris","present":false}`)
 	for _, body := range []string{
 		`{"deviceId":"2","deviceSubId":"1","timeout":"50000"}`, `{"deviceId":2,"deviceSubId":1,"timeout":50000}`, `{"deviceId":"2","deviceSubId":3,"timeout":null}`,
 	} {
-		v := own.openStream(body)
+		v := s.openStream(body)
 		v.frame()
 		v.close()
-		own.awaitStatus(leftIris, "Ready")
+		s.awaitStatus(leftIris, "Ready")
 	}
 }
 
