@@ -5,7 +5,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"image"
 	"iter"
 )
@@ -39,13 +38,22 @@ type Scanner interface {
 	// second of the end of ctx, and a later call starts afresh. A frame belongs
 	// to the consumer: the driver never writes to its pixels again.
 	Frames(ctx context.Context, want Target) iter.Seq2[Frame, error]
-	// Close gives the scanner back. It is called once.
+	// Close gives the scanner back. It is called once and returns within a second.
 	Close() error
+}
+
+// An Indicator is a Scanner with lights or sounds for the person at it.
+type Indicator interface {
+	// Indicate shows a signal until the next one. It is called by whoever
+	// consumes the frames, also between two of them, and does not wait for the
+	// person. A signal that the scanner does not have is ignored.
+	Indicate(ctx context.Context, signal Signal) error
 }
 
 // Info describes a scanner that is plugged in.
 type Info struct {
 	Addr     string // where it is: unique within its driver, stable while plugged in
+	Path     string // the socket it is plugged into, the same after a restart, like usb:1-2.3; "" if there is none
 	Serial   string // the maker's serial number, "" if the scanner does not tell
 	Make     string // the maker's name
 	Model    string // the maker's name for this type
@@ -57,6 +65,8 @@ type Info struct {
 	// Technology is the capture device technology code of the record that
 	// this modality is kept in: ISO/IEC 19794-4, -5 or -6 (2011). 0 is unknown.
 	Technology byte
+
+	Abilities Abilities
 }
 
 // A Target says what a capture is after.
@@ -82,6 +92,9 @@ type Frame struct {
 	// Native is what the sensor took where the driver resampled it to make
 	// Image; zero where Image is just that.
 	Native Geometry
+	// Hints are what the scanner would tell the person. A frame may have hints
+	// alone: the scanner saw something that is not worth an image, and tries again.
+	Hints []Hint
 }
 
 // A Part is what a scanner that cuts by itself found at one position.
@@ -89,18 +102,6 @@ type Part struct {
 	Position Position
 	Image    image.Image // as Frame.Image
 }
-
-// What a scanner can fail with that means something above the driver. Drivers
-// wrap them with what was tried: fmt.Errorf("read endpoint 0x82: %w", ErrRemoved).
-var (
-	// ErrRemoved: the scanner was unplugged, or never was there.
-	ErrRemoved = errors.New("scanner unplugged")
-	// ErrNotReady: the scanner is there and may work later (warming up, held by
-	// another program, resetting).
-	ErrNotReady = errors.New("scanner not ready")
-	// ErrTampered: the scanner reports that it was opened or altered.
-	ErrTampered = errors.New("scanner reports tampering")
-)
 
 // A Registry holds the drivers of a program by their ID.
 type Registry map[string]Driver
