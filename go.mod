@@ -27,6 +27,7 @@ require (
 require (
 	github.com/chromedp/cdproto v0.159.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/google/gousb v1.1.3 // indirect
 	github.com/stretchr/testify v1.8.4 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 )
