@@ -61,6 +61,7 @@ type element struct {
 
 func (s *Server) registrationCapture(c *call) {
 	elements, req, err := s.capture(c, Registration)
+	s.report(req, elements, err)
 	var document []byte
 	if err == nil && accepts(c.r, cbeffType) {
 		document, err = cbeffDocument(req, elements)
@@ -79,7 +80,8 @@ func (s *Server) registrationCapture(c *call) {
 }
 
 func (s *Server) authCapture(c *call) {
-	elements, _, err := s.capture(c, Auth)
+	elements, req, err := s.capture(c, Auth)
+	s.report(req, elements, err)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -111,7 +113,7 @@ func (s *Server) capture(c *call, purpose Purpose) ([]element, *captureRequest, 
 		return nil, req, err
 	}
 	if purpose == Auth {
-		if err := attest.CheckEncryptionCertificate(d.Encryption, time.Now()); err != nil {
+		if req.encryption, err = d.encryption(time.Now()); err != nil {
 			return nil, req, err
 		}
 	}
@@ -176,7 +178,7 @@ func (s *Server) sealOne(req *captureRequest, intro *introduction, sample captur
 		Timestamp: stamp(e.captured), RequestedScore: req.score, QualityScore: e.quality,
 	}
 	if d.Purpose == Auth {
-		sealed, err := attest.Seal(e.record, block.Timestamp, block.TransactionID, d.Encryption)
+		sealed, err := attest.Seal(e.record, block.Timestamp, block.TransactionID, req.encryption)
 		if err != nil {
 			return element{}, fmt.Errorf("encrypt record of %s: %w", sample.Position, err)
 		}

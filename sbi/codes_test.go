@@ -37,7 +37,7 @@ func TestCauseBecomesCode(t *testing.T) {
 		"device certificate over":   {frames: finger, code: "107", prepare: expired},
 		"no encryption certificate": {frames: finger, purpose: Auth, code: "108", prepare: func(_ *testing.T, r *rig) { r.device.Encryption = nil }},
 		"encryption certificate over": {frames: finger, purpose: Auth, code: "108", prepare: func(t *testing.T, r *rig) {
-			r.device.Encryption = certificate(t, time.Now().Add(-time.Second))
+			r.device.Encryption = fixed(certificate(t, time.Now().Add(-time.Second)))
 		}},
 		"warming up":            {frames: failing(driver.ErrNotReady), code: "110"},
 		"absent":                {frames: finger, code: "110", prepare: func(_ *testing.T, r *rig) { r.device.Scanner.SetPresent(false) }},

@@ -3,6 +3,7 @@ package sbi
 import (
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -35,8 +36,18 @@ type Keys struct {
 	DigitalID *attest.Identity // who it is: the same at level L0, the FTM key at L1
 }
 
-func (k *Keys) expired(now time.Time) bool {
-	return now.After(k.Device.Certificate().NotAfter) || now.After(k.DigitalID.Certificate().NotAfter)
+// validity returns the code of a device with these keys at a time: a clock
+// that is behind makes a certificate one of the future.
+func (k *Keys) validity(now time.Time) Code {
+	for _, id := range []*attest.Identity{k.Device, k.DigitalID} {
+		switch err := id.CheckValidity(now); {
+		case errors.Is(err, attest.ErrExpired):
+			return KeyExpired
+		case err != nil:
+			return NotReady
+		}
+	}
+	return Success
 }
 
 // A Device is a scanner in one role.
@@ -49,9 +60,9 @@ type Device struct {
 	Provider   string // deviceProvider
 	ProviderID string // deviceProviderId
 	Purpose    Purpose
-	// Encryption is the certificate that auth captures are encrypted to; nil
-	// answers with error 108.
-	Encryption *x509.Certificate
+	// Encryption returns the certificate that auth captures are encrypted to,
+	// from memory, or why there is none. Nil answers with error 108.
+	Encryption func() (*x509.Certificate, error)
 
 	mu           sync.Mutex // serialises introductions
 	introduction atomic.Pointer[introduction]
@@ -121,14 +132,19 @@ func (d *Device) state() (Status, Code, *introduction) {
 		return StatusNotReady, NotReady, nil
 	case intro.keys == nil:
 		return StatusNotRegistered, NotRegistered, intro
-	case intro.keys.expired(time.Now()):
-		return StatusNotReady, KeyExpired, intro
-	case d.Scanner.State() == capture.Absent, intro.olderThan(usedFor):
+	}
+	if code := intro.keys.validity(time.Now()); code != Success {
+		return StatusNotReady, code, intro
+	}
+	switch scanner := d.Scanner.State(); {
+	case intro.olderThan(usedFor):
 		return StatusNotReady, NotReady, intro
-	case d.Scanner.State() == capture.InUse:
+	case scanner == capture.Idle:
+		return StatusReady, Success, intro
+	case scanner == capture.InUse:
 		return StatusBusy, Busy, intro
 	}
-	return StatusReady, Success, intro
+	return StatusNotReady, NotReady, intro
 }
 
 // digitalID is who a device is. The members are all that clients allow.
@@ -212,3 +228,16 @@ func (s *Server) callback() string { return s.Origin() + "/" }
 
 // stamp writes a time the one way that every client reads: UTC, whole seconds, Z.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+// encryption returns the certificate that an auth capture at this time is
+// encrypted to.
+func (d *Device) encryption(now time.Time) (*x509.Certificate, error) {
+	if d.Encryption == nil {
+		return nil, attest.ErrNoEncryptionCertificate
+	}
+	cert, err := d.Encryption()
+	if err != nil {
+		return nil, err
+	}
+	return cert, attest.CheckEncryptionCertificate(cert, now)
+}

@@ -94,7 +94,7 @@ func (s *Server) info(c *call) {
 // unsigned one. A claimed status is always shown.
 func (s *Server) listed() []*Device {
 	var registered, all []*Device
-	for _, d := range s.cfg.Devices {
+	for _, d := range *s.devices.Load() {
 		if intro := d.introduction.Load(); intro != nil && intro.keys != nil || d.override.Load() != nil {
 			registered = append(registered, d)
 		}

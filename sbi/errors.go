@@ -67,6 +67,7 @@ var codes = []struct {
 	{capture.ErrOrientation, WrongOrientation},
 	{driver.ErrRemoved, Unplugged},
 	{driver.ErrNotReady, NotReady},
+	{driver.ErrBroken, NotReady},
 	{driver.ErrTampered, Tampered},
 	{attest.ErrNoEncryptionCertificate, NoDomainKey},
 	{attest.ErrManagementServer, NoManagementServer},

@@ -117,10 +117,24 @@ func identityOf(t testing.TB, signer crypto.Signer, until time.Time) *attest.Ide
 	return id
 }
 
+func identityBetween(t testing.TB, from, until time.Time) *attest.Identity {
+	t.Helper()
+	id, err := attest.NewIdentity(benchKey(), []*x509.Certificate{certificateBetween(t, from, until)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // certificate returns one for the key of all tests.
 func certificate(t testing.TB, until time.Time) *x509.Certificate {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: until}
+	return certificateBetween(t, time.Unix(0, 0), until)
+}
+
+func certificateBetween(t testing.TB, from, until time.Time) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, benchKey().Public(), benchKey())
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +173,7 @@ func newRig(t testing.TB, purpose Purpose, drv *fake) *rig {
 	t.Helper()
 	d := &Device{
 		ID: "1", Scanner: capture.NewScanner(drv, drv.info), SubType: "Single", Level: "L0", Serial: drv.info.Serial,
-		Provider: "Test", ProviderID: "TEST", Purpose: purpose, Encryption: certificate(t, time.Now().AddDate(1, 0, 0)),
+		Provider: "Test", ProviderID: "TEST", Purpose: purpose, Encryption: fixed(certificate(t, time.Now().AddDate(1, 0, 0))),
 	}
 	b := bareRig(t, purpose, d)
 	id := identity(t, time.Now().AddDate(1, 0, 0))
@@ -300,6 +314,19 @@ func (b *rig) status() (Status, string) {
 	return entries[0].DeviceStatus, entries[0].Error.Code
 }
 
+// serials returns those of the devices that are listed.
+func serials(t testing.TB, r *rig) (list []string) {
+	t.Helper()
+	var entries []discoveryEntry
+	if err := json.Unmarshal(r.call("MOSIPDISC", "/device", ""), &entries); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.DeviceCode)
+	}
+	return list
+}
+
 // captureRequestBody returns a request for one finger.
 func captureRequestBody(purpose Purpose, timeout time.Duration, score int) string {
 	return fmt.Sprintf(`{"env":"Developer","purpose":%q,"specVersion":"0.9.5","timeout":%d,"transactionId":"test-1",
@@ -327,3 +354,8 @@ func readCode(answer []byte) (string, error) {
 }
 
 var farFuture = time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// fixed is a source of one certificate.
+func fixed(cert *x509.Certificate) func() (*x509.Certificate, error) {
+	return func() (*x509.Certificate, error) { return cert, nil }
+}

@@ -34,7 +34,7 @@ func fuzzed(f *testing.F, purpose Purpose, verb, path string) func(*testing.T, [
 		drv := gone{&fake{info: info}}
 		devices = append(devices, &Device{
 			ID: strconv.Itoa(i + 1), Scanner: capture.NewScanner(drv, info), Serial: info.Serial, Level: "L0", Purpose: purpose,
-			Encryption: certificate(f, farFuture),
+			Encryption: fixed(certificate(f, farFuture)),
 		})
 	}
 	s := bareRig(f, purpose, devices...).Server

@@ -1,6 +1,7 @@
 package sbi
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -73,6 +74,7 @@ type captureRequest struct {
 	transactionID string
 	score         string // requestedScore as it goes into the answer
 	previousHash  attest.Hash
+	encryption    *x509.Certificate // of auth captures
 	capture       capture.Request
 	// subTypes are the bioSubType to answer with, one for each position; the
 	// UNKNOWN that a client asked for stays UNKNOWN.
@@ -233,10 +235,11 @@ func (req *captureRequest) exceptionPhoto() bool {
 
 // device finds a device by its id. Some clients send its serial number instead.
 func (s *Server) device(id string) (*Device, error) {
-	if len(s.cfg.Devices) == 0 {
+	devices := *s.devices.Load()
+	if len(devices) == 0 {
 		return nil, failf(NoDevice, "no scanner is connected")
 	}
-	for _, d := range s.cfg.Devices {
+	for _, d := range devices {
 		if id == d.ID || id == d.Serial {
 			return d, nil
 		}

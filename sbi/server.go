@@ -13,8 +13,10 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,7 +43,7 @@ const (
 // Config says what a server serves.
 type Config struct {
 	Purpose Purpose
-	Devices []*Device // all of this purpose
+	Devices []*Device // of this purpose, those that are known at the start; see Add
 	Origins Origins   // whose pages may call
 	// Environment is the SBI env the devices are registered in: Staging,
 	// Developer, Pre-Production or Production.
@@ -49,6 +51,9 @@ type Config struct {
 	Version     string // of this service
 	Log         *slog.Logger
 	Extra       map[string]http.Handler // further patterns, behind the same guard
+	// Report, if it is set, is told of every capture that was asked for, when it
+	// is over. It must not take long: the client waits.
+	Report func(Report)
 }
 
 // A Server serves the devices of one purpose on one port. Mixing purposes on a
@@ -58,6 +63,9 @@ type Server struct {
 	log      *slog.Logger
 	listener net.Listener
 	handler  http.Handler
+
+	adding  sync.Mutex
+	devices atomic.Pointer[[]*Device] // replaced as a whole
 }
 
 // NewServer returns a server that will answer on the listener. It starts
@@ -67,6 +75,7 @@ func NewServer(cfg Config, listener net.Listener) *Server {
 	if port := listener.Addr().(*net.TCPAddr).Port; port > toolkitPort {
 		s.log.Warn("the compliance toolkit looks for devices on ports 4501 to 4510 only", "port", port)
 	}
+	s.devices.Store(&cfg.Devices)
 	mux := http.NewServeMux()
 	mux.Handle("MOSIPDISC /device", s.verb(s.discover))
 	mux.Handle("SBIDISC /device", s.verb(s.discover))
@@ -80,6 +89,15 @@ func NewServer(cfg Config, listener net.Listener) *Server {
 	mux.HandleFunc("/", s.unknown)
 	s.handler = s.recovered(s.guard(mux))
 	return s
+}
+
+// Add makes a device known that was plugged in after the start. Its purpose is
+// the server's. As any other it is listed from its first SetKeys on.
+func (s *Server) Add(d *Device) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	devices := append(slices.Clone(*s.devices.Load()), d)
+	s.devices.Store(&devices)
 }
 
 // Handler returns everything the server answers.
@@ -137,7 +155,7 @@ func (s *Server) keepFresh(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, d := range s.cfg.Devices {
+		for _, d := range *s.devices.Load() {
 			if err := s.refresh(d); err != nil {
 				s.log.Error("cannot sign what the device says about itself", "device", d.ID, "err", err)
 			}

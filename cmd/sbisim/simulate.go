@@ -125,7 +125,8 @@ func device(set *developer.Set, encryption *x509.Certificate, organisation strin
 	d := &sbi.Device{
 		ID: role.id, Scanner: capture.NewScanner(sim, info), SubType: role.subType,
 		Level: "L0", Serial: info.Serial, Purpose: role.purpose,
-		Provider: organisation, ProviderID: "SBID.DEVELOPER", Encryption: encryption,
+		Provider: organisation, ProviderID: "SBID.DEVELOPER",
+		Encryption: func() (*x509.Certificate, error) { return encryption, nil },
 	}
 	if role.purpose == sbi.Auth {
 		d.Level = "L1"
