@@ -83,6 +83,7 @@ func New(c Config) *Simulator {
 		{Addr: AddrCameraAuth, Model: "Virtual Camera 960", Modality: driver.Face, Sensors: one, Technology: digitalVideo},
 	} {
 		info.Make, info.Firmware = "sbid", "1.0.0"
+		info.Abilities.Streams = true
 		if c.SerialOf != nil {
 			info.Serial = c.SerialOf(info.Addr)
 		} else {
