@@ -7,14 +7,15 @@ ARGS      ?=
 FUZZTIME  ?= 20s
 GOFLAGS_BUILD := -trimpath -buildvcs=auto
 
-.PHONY: help build run test bench lint fuzz clean setup-build setup-test
+.PHONY: help build run test test-hardware bench lint fuzz clean setup-build setup-test setup-hardware
 .DEFAULT_GOAL := build
 
 help:
 	@echo 'make build   bin/sbid and bin/sbisim'
 	@echo 'make run     build, then start sbisim; STATE=dir (default: state), ARGS="more flags"'
 	@echo 'make test    every test, with the race detector'
-	@echo 'make bench   every benchmark'
+	@echo 'make test-hardware   drivers and TPM against a real kernel, in a guest of qemu'
+	@echo 'make bench   every benchmark, here and in the guest'
 	@echo 'make lint    gofmt, go vet (Linux and Windows), golangci-lint'
 	@echo 'make fuzz    every fuzz target for FUZZTIME (default: 20s)'
 	@echo 'make clean   remove bin/ and state/'
@@ -29,8 +30,12 @@ test: setup-test
 	go test -race -shuffle=on -timeout=30m ./...
 	go test -run='^TestNothingIsLeftBehind$$' -timeout=10m ./cmd/sbisim
 
-bench: setup-build
+test-hardware: setup-hardware
+	.ci/hardware
+
+bench: setup-build setup-hardware
 	.ci/bench
+	.ci/hardware bench
 
 lint: setup-build
 	.ci/lint
@@ -47,3 +52,6 @@ setup-build:
 
 setup-test:
 	@.ci/setup build test
+
+setup-hardware:
+	@.ci/setup build hardware
