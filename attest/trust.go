@@ -85,6 +85,14 @@ func ReadTrust(dir string) (*Trust, error) {
 // of the leaf and revocation do not count. It returns ErrExpired or
 // ErrNotYetValid when the time of leaf itself is wrong, else ErrUntrusted.
 func (t *Trust) Check(domain Domain, leaf *x509.Certificate, at time.Time) error {
+	return t.CheckChain(domain, []*x509.Certificate{leaf}, at)
+}
+
+// CheckChain is Check of the first certificate of chain, but the others may
+// stand between it and a root of the domain: what a provider sends with a new
+// certificate need not be known before. The chain must not be empty.
+func (t *Trust) CheckChain(domain Domain, chain []*x509.Certificate, at time.Time) error {
+	leaf := chain[0]
 	if err := CheckValidity(leaf, at); err != nil {
 		return err
 	}
@@ -92,9 +100,16 @@ func (t *Trust) Check(domain Domain, leaf *x509.Certificate, at time.Time) error
 	if p == nil {
 		return fmt.Errorf("%w: %s: nobody is trusted in domain %s", ErrUntrusted, title(leaf), domain)
 	}
+	intermediates := p.intermediates
+	if len(chain) > 1 {
+		intermediates = intermediates.Clone()
+		for _, c := range chain[1:] {
+			intermediates.AddCert(c)
+		}
+	}
 	_, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         p.roots,
-		Intermediates: p.intermediates,
+		Intermediates: intermediates,
 		CurrentTime:   at,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})

@@ -144,3 +144,26 @@ func TestReadTrust(t *testing.T) {
 		t.Error("an absent folder is a trust store")
 	}
 }
+
+// The authorities between come with the certificate, the root does not.
+func TestTrustCheckChain(t *testing.T) {
+	pki := newPKI(t)
+	trust := new(Trust)
+	trust.Add(DomainDevice, pki.root.cert)
+	chain := []*x509.Certificate{pki.device, pki.provider.cert}
+	if err := trust.CheckChain(DomainDevice, chain, testTime); err != nil {
+		t.Error(err)
+	}
+	if err := trust.CheckChain(DomainDevice, chain[:1], testTime); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("without the authority between: %v", err)
+	}
+	if err := trust.CheckChain(DomainFTM, chain, testTime); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("in another domain: %v", err)
+	}
+	if err := trust.Check(DomainDevice, pki.device, testTime); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("what came with a chain stays trusted: %v", err)
+	}
+	if err := new(Trust).CheckChain(DomainDevice, append(chain, pki.root.cert), testTime); !errors.Is(err, ErrUntrusted) {
+		t.Errorf("a root that came with the chain: %v", err)
+	}
+}
