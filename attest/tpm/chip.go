@@ -38,6 +38,7 @@ type object struct {
 	handle tpm2.TPMHandle
 	name   tpm2.TPM2BName
 	public tpm2.TPMTPublic
+	made   *tpm2.CreatePrimaryResponse // of a primary that was made just now
 }
 
 // A task is one operation at work. Everything it loads is flushed at its end,
@@ -147,8 +148,11 @@ func (t *task) flush(handle tpm2.TPMHandle) error {
 	return err
 }
 
-// unload flushes an object before the end of the task.
+// unload flushes an object before the end of the task. A persistent one stays.
 func (t *task) unload(o *object) error {
+	if !slices.Contains(t.loaded, o.handle) {
+		return nil
+	}
 	t.disown(o)
 	return t.flush(o.handle)
 }
@@ -197,7 +201,8 @@ func (t *task) root() (*object, error) {
 }
 
 // endorsement returns the hash that tells this TPM from all others: SHA-256 of
-// the public area of its RSA-2048 endorsement key.
+// the public area of its RSA-2048 endorsement key. It is nil where the
+// endorsement hierarchy is closed to us.
 func (t *task) endorsement() ([]byte, error) {
 	srk, err := t.root()
 	if err != nil {
@@ -206,7 +211,10 @@ func (t *task) endorsement() ([]byte, error) {
 	if t.ekHash != nil && sameName(srk.name, t.ekSRK) {
 		return t.ekHash, nil
 	}
-	ek, err := t.primary(tpm2.TPMRHEndorsement, tpm2.PasswordAuth(nil), tpm2.RSAEKTemplate, nil)
+	ek, err := t.endorsementKey()
+	if denied(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,5 +235,10 @@ func (t *task) primary(hierarchy tpm2.TPMHandle, auth tpm2.Session, template tpm
 		return nil, hierarchyError(err)
 	}
 	t.loaded = append(t.loaded, rsp.ObjectHandle)
-	return newObject(rsp.ObjectHandle, rsp.OutPublic)
+	o, err := newObject(rsp.ObjectHandle, rsp.OutPublic)
+	if err != nil {
+		return nil, err
+	}
+	o.made = rsp
+	return o, nil
 }

@@ -40,6 +40,12 @@ var (
 	ErrDamaged = fmt.Errorf("%w: a file of it is damaged; restore that, or delete the key, make a new one and have it certified", attest.ErrKeyLost)
 	// ErrAuth: the TPM refused the authorisation value in the key's file.
 	ErrAuth = errors.New("TPM refuses the authorisation value of the key: restore the key's .auth file, or delete the key and make a new one")
+	// ErrCredential: a credential was made for another endorsement key or
+	// another attestation key, or it is malformed.
+	ErrCredential = errors.New("credential is not for this TPM and its attestation key")
+	// ErrLocked: another program writes to the store's directory and does not
+	// come to an end.
+	ErrLocked = errors.New("another program is changing the keys of this directory: end it, or wait")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("TPM key store is closed")
 )
@@ -60,7 +66,7 @@ func explain(err error) error {
 		{ErrMemory, memoryCodes},
 		{ErrLockout, []tpm2.TPMRC{tpm2.TPMRCLockout}},
 		{ErrFailure, []tpm2.TPMRC{tpm2.TPMRCFailure}},
-		{ErrDisabled, []tpm2.TPMRC{tpm2.TPMRCHierarchy, tpm2.TPMRCDisabled}},
+		{ErrDisabled, disabledCodes},
 	} {
 		if isAny(rc, known.codes) && !errors.Is(err, known.sentinel) {
 			return fmt.Errorf("%w: %w", known.sentinel, err)
@@ -73,6 +79,8 @@ var memoryCodes = []tpm2.TPMRC{
 	tpm2.TPMRCObjectMemory, tpm2.TPMRCSessionMemory, tpm2.TPMRCMemory,
 	tpm2.TPMRCSessionHandles, tpm2.TPMRCObjectHandles,
 }
+
+var disabledCodes = []tpm2.TPMRC{tpm2.TPMRCHierarchy, tpm2.TPMRCDisabled}
 
 // staleCodes are answered to a handle that is not there any more.
 var staleCodes = []tpm2.TPMRC{

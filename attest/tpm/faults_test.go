@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"sbid/attest"
+	"sbid/attest/internal/statedir"
 )
 
 // wantErr fails unless err is want, and no other that it could be taken for.
@@ -303,23 +304,132 @@ func TestCloseWhileTPMHangs(t *testing.T) {
 	}
 }
 
-func TestHierarchyPassword(t *testing.T) {
-	soft := startTPM(t)
-	store := openStore(t, soft, t.TempDir())
+// A password on the endorsement hierarchy closes what is in there and nothing
+// else.
+func TestEndorsementPassword(t *testing.T) {
+	soft, dir, fresh := startTPM(t), t.TempDir(), t.TempDir()
+	store := openStore(t, soft, dir)
 	ftm := create(t, store, FTMKey)
-	_, err := tpm2.HierarchyChangeAuth{
-		AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		NewAuth:    tpm2.TPM2BAuth{Buffer: []byte("password")},
-	}.Execute(soft.task().tpm)
+	attestationKey(t, store)
+	soft.setAuth(t, tpm2.TPMRHEndorsement, "", "password")
+
+	store = openStore(t, soft, dir)
+	mustSign(t, create(t, store, "device"))
+	mustSign(t, ftm) // it is persistent, as the attestation key is
+	if _, err := store.Certify(t.Context(), FTMKey, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Endorsement(t.Context()); !errors.Is(err, ErrHierarchyAuth) {
+		t.Errorf("read the endorsement key: %v", err)
+	}
+	if origin, err := store.Origin(FTMKey); err != nil || origin != OriginEndorsement {
+		t.Errorf("the FTM key is of origin %q, %v", origin, err)
+	}
+
+	other := openStore(t, soft, fresh)
+	if _, err := other.AttestationKey(t.Context()); !errors.Is(err, ErrHierarchyAuth) {
+		t.Errorf("made an attestation key: %v", err)
+	}
+	// Where a label was restored, no other key will do.
+	label, err := os.ReadFile(filepath.Join(dir, "ftm.label"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustSign(t, ftm) // it is persistent
-	store = openStore(t, soft, t.TempDir())
-	if _, err := store.Create(t.Context(), FTMKey); !errors.Is(err, ErrHierarchyAuth) {
-		t.Errorf("made a key: %v", err)
+	if err := os.WriteFile(filepath.Join(fresh, "ftm.label"), label, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	soft.evictAll(t)
+	if _, err := other.FTM(t.Context()); !errors.Is(err, ErrHierarchyAuth) {
+		t.Errorf("made another FTM key: %v", err)
+	}
+	if err := os.Remove(filepath.Join(fresh, "ftm.label")); err != nil {
+		t.Fatal(err)
+	}
+	child, err := other.FTM(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSign(t, child)
+	if origin, err := other.Origin(FTMKey); err != nil || origin != OriginStorage {
+		t.Errorf("the FTM key is of origin %q, %v", origin, err)
+	}
+	other = openStore(t, soft, fresh)
+	if again, err := other.FTM(t.Context()); err != nil || !samePublic(child, again) {
+		t.Errorf("another FTM key, or %v", err)
+	}
+	if names := fileNames(t, fresh); !slices.Contains(names, "ftm.pem") || slices.Contains(names, "ftm.label") {
+		t.Errorf("files: %v", names)
+	}
+	soft.clear(t)
+	wantErr(t, "an FTM key below the SRK, after TPM2_Clear", openKey(other, FTMKey), ErrCleared)
+	if err := other.Delete(t.Context(), FTMKey); err != nil {
+		t.Fatal(err)
+	}
+	create(t, other, FTMKey)
+	if origin, err := other.Origin(FTMKey); err != nil || origin != OriginEndorsement {
+		t.Errorf("the new FTM key is of origin %q, %v", origin, err)
 	}
 	soft.wantEmpty(t)
+}
+
+// A device key made while nobody could tell which TPM that was.
+func TestLostBehindPassword(t *testing.T) {
+	soft := startTPM(t)
+	soft.setAuth(t, tpm2.TPMRHEndorsement, "", "password")
+	store := openStore(t, soft, t.TempDir())
+	create(t, store, "device")
+	if err := openKey(store, "device"); err != nil {
+		t.Error(err)
+	}
+	soft.clear(t)
+	wantErr(t, "a device key of an unknown TPM", openKey(store, "device"), ErrCleared)
+	soft.wantEmpty(t)
+}
+
+func TestOwnerPassword(t *testing.T) {
+	soft := startTPM(t)
+	store := openStore(t, soft, t.TempDir())
+	device := create(t, store, "device")
+	soft.setAuth(t, tpm2.TPMRHOwner, "", "password")
+	if err := sign(device, "text"); !errors.Is(err, ErrHierarchyAuth) {
+		t.Errorf("signed: %v", err)
+	}
+	soft.setAuth(t, tpm2.TPMRHOwner, "password", "")
+	mustSign(t, device)
+	soft.wantEmpty(t)
+}
+
+// Two programs do not change the directory at once, but one may read and sign
+// while another changes it.
+func TestDirectoryLocked(t *testing.T) {
+	soft, dir := startTPM(t), t.TempDir()
+	store := openStore(t, soft, dir)
+	store.lockWait = 20 * time.Millisecond
+	signer := create(t, store, "device")
+	lock, err := statedir.Acquire(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Create(t.Context(), "other"); !errors.Is(err, ErrLocked) {
+		t.Errorf("made a key: %v", err)
+	}
+	if err := store.Delete(t.Context(), "device"); !errors.Is(err, ErrLocked) {
+		t.Errorf("deleted a key: %v", err)
+	}
+	store.lockWait = lockWait
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := store.FTM(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("made the FTM key: %v", err)
+	}
+	mustSign(t, signer)
+	if err := openKey(store, "device"); err != nil {
+		t.Error(err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	create(t, store, "other")
 }
 
 func TestNoTPM(t *testing.T) {

@@ -2,6 +2,8 @@ package tpm
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"sbid/attest"
 	"sbid/attest/internal/statedir"
@@ -67,6 +70,35 @@ func (s *Store) readSecret(name, suffix string) ([]byte, error) {
 	return secret, err
 }
 
+// lockWait is how long to wait for another program that changes files: on a
+// chip the making of a key can take a minute.
+const lockWait = 2 * time.Minute
+
+// lockFiles keeps others from changing files of the directory, in this program
+// and in every other, until unlock is called. Reading and signing take no lock,
+// so that a tool may do that beside a service.
+func (s *Store) lockFiles(ctx context.Context) (unlock func(), err error) {
+	s.files.Lock()
+	deadline := time.Now().Add(s.lockWait)
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		lock, err := statedir.Acquire(s.dir)
+		if err == nil {
+			return func() {
+				_ = lock.Release() // closes a file that nothing was written to
+				s.files.Unlock()
+			}, nil
+		}
+		if !errors.Is(err, statedir.ErrLocked) {
+			s.files.Unlock()
+			return nil, err
+		}
+		if time.Now().After(deadline) || !pause(ctx.Done(), wait) {
+			s.files.Unlock()
+			return nil, cmp.Or(context.Cause(ctx), ErrLocked)
+		}
+	}
+}
+
 // absent returns attest.ErrKeyExists unless the key has no record.
 func (s *Store) absent(name string) error {
 	switch _, err := os.Lstat(s.path(name, recordSuffix)); {
@@ -79,29 +111,28 @@ func (s *Store) absent(name string) error {
 }
 
 // readKey reads the files of a key and checks that they belong together. The
-// TPM is not asked. The public key of the FTM key is not in its files.
+// TPM is not asked. The public key of a primary key is not in its files.
 func (s *Store) readKey(name string) (*key, error) {
 	s.files.Lock()
 	defer s.files.Unlock()
-	text, err := s.read(name, recordSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", attest.ErrNoKey, err)
-	}
+	return s.readFiles(name)
+}
+
+// readFiles is readKey for who locked the files.
+func (s *Store) readFiles(name string) (*key, error) {
+	k, err := s.readRecord(name)
 	if err != nil {
 		return nil, err
-	}
-	k := &key{store: s, name: name}
-	if k.record, err = parseRecord(text); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, s.path(name, recordSuffix), err)
 	}
 	if k.auth, err = s.readSecret(name, authSuffix); err != nil {
 		return nil, lost(err)
 	}
-	if name == FTMKey {
+	if k.origin() == OriginEndorsement {
 		k.label, err = s.readSecret(name, labelSuffix)
 		return k, lost(err)
 	}
-	if text, err = s.read(name, keySuffix); err != nil {
+	text, err := s.read(name, keySuffix)
+	if err != nil {
 		return nil, lost(err)
 	}
 	if err := k.setFile(text); err != nil {
@@ -131,7 +162,7 @@ func (k *key) setFile(text []byte) error {
 	if !bytes.Equal(o.name.Buffer, k.record.Key) {
 		return errors.New("it holds another key than its record says")
 	}
-	if k.public, err = signingKey(&o.public); err != nil {
+	if k.public, err = signingKey(&o.public, k.attributes()); err != nil {
 		return err
 	}
 	k.file = &file

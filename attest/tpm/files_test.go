@@ -23,7 +23,7 @@ func TestFiles(t *testing.T) {
 	store := openStore(t, soft, dir)
 	device := create(t, store, "device").(*key)
 	create(t, store, FTMKey)
-	want := []string{"device.auth", "device.json", "device.pem", "ftm.auth", "ftm.json", "ftm.label"}
+	want := []string{"device.auth", "device.json", "device.pem", "ftm.auth", "ftm.json", "ftm.label", "lock"}
 	names := fileNames(t, dir)
 	if !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)

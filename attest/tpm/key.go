@@ -27,16 +27,27 @@ type key struct {
 	record record
 	public *rsa.PublicKey
 
-	file  *keyFile // of a device key
-	label []byte   // of the FTM key
+	file  *keyFile // of a child of the SRK
+	label []byte   // of a primary key
 
-	persistent tpm2.TPMHandle // of the FTM key, 0 when it has to be made again
+	persistent tpm2.TPMHandle // of a primary key, 0 when it has to be made again
 }
 
 var _ crypto.Signer = (*key)(nil)
 
 // Format keeps the authorisation value and the label out of logs.
 func (k *key) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "TPM key %s", k.name) }
+
+// attributes are those that the key has in the TPM.
+func (k *key) attributes() tpm2.TPMAObject {
+	switch {
+	case k.name == attestationName:
+		return attestationAttributes
+	case k.record.Origin == OriginImported:
+		return importedAttributes
+	}
+	return signingAttributes
+}
 
 func (k *key) Public() crypto.PublicKey { return k.public }
 
@@ -75,13 +86,7 @@ func (t *task) sign(k *key, digest []byte) ([]byte, error) {
 		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
 	}.Execute(t.tpm)
 	if err != nil {
-		// Should the persistent copy be gone, or another object in its place,
-		// it is looked for again.
-		k.persistent = 0
-		if isAny(err, []tpm2.TPMRC{tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail}) {
-			err = fmt.Errorf("%w: %w", ErrAuth, err)
-		}
-		return nil, err
+		return nil, refused(err, k)
 	}
 	signature, err := rsp.Signature.Signature.RSASSA()
 	if err != nil {
@@ -90,18 +95,34 @@ func (t *task) sign(k *key, digest []byte) ([]byte, error) {
 	return signature.Sig.Buffer, nil
 }
 
+// refused explains the failure of a command that used keys. Should the
+// persistent copy of one be gone, or another object in its place, it is looked
+// for again.
+func refused(err error, keys ...*key) error {
+	for _, k := range keys {
+		k.persistent = 0
+	}
+	if isAny(err, []tpm2.TPMRC{tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail}) {
+		return fmt.Errorf("%w: %w", ErrAuth, err)
+	}
+	return err
+}
+
 // open returns the key as an object of the TPM, or says why it cannot be had
 // any more.
 func (t *task) open(k *key) (*object, error) {
-	if k.name == FTMKey {
-		return t.openFTM(k)
+	if k.file == nil {
+		return t.openPrimary(k)
 	}
 	srk, err := t.root()
 	if err != nil {
 		return nil, err
 	}
 	if !bytes.Equal(srk.name.Buffer, k.record.SRK) {
-		if err := t.sameTPM(k); err != nil {
+		// Lost it is, one way or the other.
+		if err := t.sameTPM(k); errors.Is(err, ErrHierarchyAuth) {
+			return nil, fmt.Errorf("%w (unless this is another TPM: %w)", ErrCleared, err)
+		} else if err != nil {
 			return nil, err
 		}
 		return nil, ErrCleared
@@ -110,11 +131,14 @@ func (t *task) open(k *key) (*object, error) {
 }
 
 // sameTPM returns ErrOtherTPM unless the key was made by this TPM, cleared
-// since or not.
+// since or not, and ErrHierarchyAuth if nobody can tell.
 func (t *task) sameTPM(k *key) error {
 	ek, err := t.endorsement()
 	if err != nil {
 		return fmt.Errorf("find out which TPM this is: %w", err)
+	}
+	if ek == nil || len(k.record.EK) == 0 {
+		return fmt.Errorf("find out which TPM this is: %w", ErrHierarchyAuth)
 	}
 	if !bytes.Equal(ek, k.record.EK) {
 		return ErrOtherTPM
@@ -152,13 +176,18 @@ func (t *task) create(k *key) error {
 	rsp, err := tpm2.Create{
 		ParentHandle: tpm2.AuthHandle{Handle: srk.handle, Name: srk.name, Auth: inSession(srk, nil)},
 		InSensitive:  sensitive(k.auth),
-		InPublic:     tpm2.New2B(signingTemplate(nil)),
+		InPublic:     tpm2.New2B(signingTemplate(k.attributes(), nil)),
 	}.Execute(t.tpm)
 	if err != nil {
 		return err
 	}
-	k.file = &keyFile{rsp.OutPublic, rsp.OutPrivate}
-	made, err := newObject(0, rsp.OutPublic)
+	return t.adopt(k, rsp.OutPublic, rsp.OutPrivate)
+}
+
+// adopt completes a key that is a child of the SRK now.
+func (t *task) adopt(k *key, public tpm2.TPM2BPublic, private tpm2.TPM2BPrivate) error {
+	k.file = &keyFile{public, private}
+	made, err := newObject(0, public)
 	if err != nil {
 		return err
 	}
@@ -167,8 +196,24 @@ func (t *task) create(k *key) error {
 
 // register completes a key that was just made: its public key, its record, and
 // the proof that it signs.
-func (t *task) register(k *key, made *object) (err error) {
-	if k.public, err = signingKey(&made.public); err != nil {
+func (t *task) register(k *key, made *object) error {
+	if err := t.identify(k, made); err != nil {
+		return err
+	}
+	digest := make([]byte, crypto.SHA256.Size())
+	signature, err := t.sign(k, digest)
+	if err != nil {
+		return fmt.Errorf("try the new key: %w", err)
+	}
+	if err := rsa.VerifyPKCS1v15(k.public, crypto.SHA256, digest, signature); err != nil {
+		return fmt.Errorf("try the new key: %w", err)
+	}
+	return nil
+}
+
+// identify takes a new key's public part over and records which TPM it is in.
+func (t *task) identify(k *key, made *object) (err error) {
+	if k.public, err = signingKey(&made.public, k.attributes()); err != nil {
 		return fmt.Errorf("the TPM made another key than asked for: %w", err)
 	}
 	ek, err := t.endorsement()
@@ -179,14 +224,7 @@ func (t *task) register(k *key, made *object) (err error) {
 	if err != nil {
 		return err
 	}
-	k.record = newRecord(made.name, srk.name, ek)
-	digest := make([]byte, crypto.SHA256.Size())
-	signature, err := t.sign(k, digest)
-	if err != nil {
-		return fmt.Errorf("try the new key: %w", err)
-	}
-	if err := rsa.VerifyPKCS1v15(k.public, crypto.SHA256, digest, signature); err != nil {
-		return fmt.Errorf("try the new key: %w", err)
-	}
+	k.record.Key, k.record.SRK, k.record.EK = made.name.Buffer, srk.name.Buffer, ek
+	k.record.Created = time.Now().UTC().Truncate(time.Second)
 	return nil
 }

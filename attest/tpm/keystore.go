@@ -38,8 +38,8 @@ func (s *Store) signer(ctx context.Context, name string) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name == FTMKey {
-		return s.openFTM(ctx, k)
+	if k.file == nil {
+		return s.openPrimary(ctx, k)
 	}
 	return do(ctx, s, func(t *task) (*key, error) {
 		_, err := t.open(k)
@@ -47,19 +47,26 @@ func (s *Store) signer(ctx context.Context, name string) (*key, error) {
 	})
 }
 
-// openFTM makes the FTM key ready, and its record anew if the TPM was cleared.
-func (s *Store) openFTM(ctx context.Context, k *key) (*key, error) {
-	before := k.record
-	k, err := do(ctx, s, func(t *task) (*key, error) { return k, t.readyFTM(k) })
-	if err != nil || bytes.Equal(before.SRK, k.record.SRK) {
+// openPrimary makes a primary key ready, and its record anew if the TPM was
+// cleared.
+func (s *Store) openPrimary(ctx context.Context, k *key) (*key, error) {
+	before := k.record.SRK
+	after, err := do(ctx, s, func(t *task) (hexBytes, error) {
+		err := t.readyPrimary(k)
+		return k.record.SRK, err
+	})
+	if err != nil || bytes.Equal(before, after) {
 		return k, err
 	}
 	text, err := k.record.marshal()
 	if err != nil {
 		return nil, err
 	}
-	s.files.Lock()
-	defer s.files.Unlock()
+	unlock, err := s.lockFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	return k, s.write(k.name, recordSuffix, text)
 }
 
@@ -74,7 +81,9 @@ func (s *Store) FTM(ctx context.Context) (crypto.Signer, error) {
 
 // Create makes an RSA-2048 key in the TPM, tries it, and writes its files. A
 // chip may take a minute. Where there is a label already, as after restoring
-// it from a copy, FTMKey becomes the key of that label.
+// it from a copy, FTMKey becomes the key of that label. Where there is none and
+// the endorsement hierarchy is closed to us, FTMKey becomes a child of the
+// storage root key, which TPM2_Clear takes away: Origin tells.
 func (s *Store) Create(ctx context.Context, name string) (crypto.Signer, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -105,30 +114,56 @@ func (s *Store) createDevice(ctx context.Context, name string) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := k.file.marshal()
+	return k, s.add(ctx, k)
+}
+
+// add writes the files of a new child of the SRK, unless another key of its
+// name came first meanwhile.
+func (s *Store) add(ctx context.Context, k *key) error {
+	unlock, err := s.lockFiles(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.files.Lock()
-	defer s.files.Unlock()
-	// Again, because another Create may have come first meanwhile.
-	if err := s.absent(name); err != nil {
-		return nil, err
+	defer unlock()
+	if err := s.absent(k.name); err != nil {
+		return err
 	}
-	if err := s.write(name, keySuffix, text); err != nil {
-		return nil, err
-	}
-	return k, s.commit(k)
+	return s.commit(k)
 }
 
 func (s *Store) createFTM(ctx context.Context, name string) (*key, error) {
-	// From the label to the record: two at once must not give the persistent
-	// key the one's authorisation value and the file the other's.
-	s.files.Lock()
-	defer s.files.Unlock()
+	unlock, err := s.lockFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := s.absent(name); err != nil {
 		return nil, err
 	}
+	_, err = os.Lstat(s.path(name, labelSuffix))
+	restored := err == nil
+	k, err := s.createPrimary(ctx, name)
+	if restored || !errors.Is(err, ErrHierarchyAuth) && !errors.Is(err, ErrDisabled) {
+		return k, err
+	}
+	auth, err := newAuth()
+	if err != nil {
+		return nil, err
+	}
+	k, err = do(ctx, s, func(t *task) (*key, error) {
+		k := &key{store: s, name: name, auth: auth, record: record{Origin: OriginStorage}}
+		return k, t.create(k)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k, errors.Join(s.commit(k), statedir.Remove(s.path(name, labelSuffix)))
+}
+
+// createPrimary makes a primary key and writes its files. The files are locked
+// from the label to the record: two at once must not give the persistent key
+// the one's authorisation value and the file the other's.
+func (s *Store) createPrimary(ctx context.Context, name string) (*key, error) {
 	label, err := s.label(name)
 	if err != nil {
 		return nil, err
@@ -139,7 +174,7 @@ func (s *Store) createFTM(ctx context.Context, name string) (*key, error) {
 	}
 	k, err := do(ctx, s, func(t *task) (*key, error) {
 		k := &key{store: s, name: name, auth: auth, label: label}
-		return k, t.createFTM(k)
+		return k, t.createPrimary(k)
 	})
 	if err != nil {
 		return nil, err
@@ -147,10 +182,12 @@ func (s *Store) createFTM(ctx context.Context, name string) (*key, error) {
 	return k, s.commit(k)
 }
 
-// label reads the label of the FTM key, or draws one and writes it.
+// label reads the label of a primary key, or draws one and writes it. A
+// damaged one is an error for the FTM key, which cannot be made without.
 func (s *Store) label(name string) ([]byte, error) {
 	label, err := s.readSecret(name, labelSuffix)
-	if !errors.Is(err, fs.ErrNotExist) {
+	replace := errors.Is(err, fs.ErrNotExist) || name == attestationName && errors.Is(err, ErrDamaged)
+	if !replace {
 		return label, err
 	}
 	label = make([]byte, authSize)
@@ -160,11 +197,20 @@ func (s *Store) label(name string) ([]byte, error) {
 	return label, s.write(name, labelSuffix, label)
 }
 
-// commit writes the last two files of a new key.
+// commit writes the files of a new key, but for its label.
 func (s *Store) commit(k *key) error {
 	text, err := k.record.marshal()
 	if err != nil {
 		return err
+	}
+	if k.file != nil {
+		file, err := k.file.marshal()
+		if err != nil {
+			return err
+		}
+		if err := s.write(k.name, keySuffix, file); err != nil {
+			return err
+		}
 	}
 	if err := s.write(k.name, authSuffix, k.auth); err != nil {
 		return err
@@ -188,8 +234,11 @@ func (s *Store) remove(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.files.Lock()
-	defer s.files.Unlock()
+	unlock, err := s.lockFiles(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if name == FTMKey {
 		if err := s.evict(ctx, name); err != nil {
 			return err

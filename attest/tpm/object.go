@@ -28,8 +28,8 @@ var srkTemplate = func() tpm2.TPMTPublic {
 	return t
 }()
 
-// signingAttributes are those of every signing key. The TPM made it and will
-// never let it out; it signs digests from outside; and it is not subject to
+// signingAttributes are those of every key that the TPM made to sign with. It
+// will never let it out; it signs digests from outside; and it is not subject to
 // the dictionary attack logic, which counts a power cut as a wrong password.
 var signingAttributes = tpm2.TPMAObject{
 	FixedTPM:            true,
@@ -40,14 +40,31 @@ var signingAttributes = tpm2.TPMAObject{
 	SignEncrypt:         true,
 }
 
+// importedAttributes are those of a key that was made elsewhere: a TPM admits
+// neither of the two that would bind it, and that it was not made inside is
+// said too, though a TPM would take the opposite.
+var importedAttributes = func() tpm2.TPMAObject {
+	a := signingAttributes
+	a.FixedTPM, a.FixedParent, a.SensitiveDataOrigin = false, false, false
+	return a
+}()
+
+// attestationAttributes are those of the attestation key. Restricted, it signs
+// only what the TPM itself states.
+var attestationAttributes = func() tpm2.TPMAObject {
+	a := signingAttributes
+	a.Restricted = true
+	return a
+}()
+
 // signingTemplate makes RSA-2048 keys that can do nothing but RSASSA with
 // SHA-256. In a primary key, label decides which key comes out; it is nil in
 // others.
-func signingTemplate(label []byte) tpm2.TPMTPublic {
+func signingTemplate(attributes tpm2.TPMAObject, label []byte) tpm2.TPMTPublic {
 	return tpm2.TPMTPublic{
 		Type:             tpm2.TPMAlgRSA,
 		NameAlg:          tpm2.TPMAlgSHA256,
-		ObjectAttributes: signingAttributes,
+		ObjectAttributes: attributes,
 		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
 			Scheme: tpm2.TPMTRSAScheme{
 				Scheme:  tpm2.TPMAlgRSASSA,
@@ -61,7 +78,7 @@ func signingTemplate(label []byte) tpm2.TPMTPublic {
 
 // signingKey returns the RSA key of a public area if that is one of the
 // template's making: a TPM would also load, and sign with, something weaker.
-func signingKey(public *tpm2.TPMTPublic) (*rsa.PublicKey, error) {
+func signingKey(public *tpm2.TPMTPublic, attributes tpm2.TPMAObject) (*rsa.PublicKey, error) {
 	if public.Type != tpm2.TPMAlgRSA {
 		return nil, fmt.Errorf("key is of type %#x, expected RSA", public.Type)
 	}
@@ -69,8 +86,8 @@ func signingKey(public *tpm2.TPMTPublic) (*rsa.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := tpm2.Marshal(signingTemplate(unique.Buffer)); !bytes.Equal(tpm2.Marshal(*public), want) {
-		return nil, errors.New("key is not RSA-2048 for RSASSA with SHA-256, bound to its TPM")
+	if want := tpm2.Marshal(signingTemplate(attributes, unique.Buffer)); !bytes.Equal(tpm2.Marshal(*public), want) {
+		return nil, errors.New("key is not RSA-2048 for RSASSA with SHA-256, of the attributes that it was made with")
 	}
 	parameters, err := public.Parameters.RSADetail()
 	if err != nil {
@@ -95,7 +112,7 @@ func newObject(handle tpm2.TPMHandle, public tpm2.TPM2BPublic) (*object, error) 
 	if err != nil {
 		return nil, fmt.Errorf("public area: %w", err)
 	}
-	return &object{handle, *name, *contents}, nil
+	return &object{handle: handle, name: *name, public: *contents}, nil
 }
 
 // sensitive carries the authorisation value that a new key shall have.
@@ -103,16 +120,19 @@ func sensitive(userAuth []byte) tpm2.TPM2BSensitiveCreate {
 	return tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: userAuth}}}
 }
 
-// inSession returns an HMAC session for one command, proving auth. Its secret
-// is encrypted for the SRK, so that nobody on the bus can read the first
-// parameter or change the command or its response.
+// proof returns an HMAC session for one command, proving auth. Its secret is
+// encrypted for the SRK, so that nobody on the bus can change the command or
+// its response.
+func proof(srk *object, auth []byte, options ...tpm2.AuthOption) tpm2.Session {
+	options = append(options, tpm2.Auth(auth), tpm2.Salted(srk.handle, srk.public))
+	return tpm2.HMAC(tpm2.TPMAlgSHA256, nonceSize, options...)
+}
+
+// inSession is a proof that keeps the first parameter from being read, too.
+// Not that of the response: in TPM2_Sign it is no sized buffer, and what other
+// commands return is public or encrypted.
 func inSession(srk *object, auth []byte) tpm2.Session {
-	return tpm2.HMAC(tpm2.TPMAlgSHA256, nonceSize,
-		tpm2.Auth(auth),
-		tpm2.Salted(srk.handle, srk.public),
-		// In only: the first response parameter of TPM2_Sign is no sized
-		// buffer, and what the other commands return is public or encrypted.
-		tpm2.AESEncryption(aesBits, tpm2.EncryptIn))
+	return proof(srk, auth, tpm2.AESEncryption(aesBits, tpm2.EncryptIn))
 }
 
 // newAuth draws an authorisation value. No byte of it is zero: go-tpm cuts the
@@ -132,6 +152,10 @@ func newAuth() ([]byte, error) {
 }
 
 func sameName(a, b tpm2.TPM2BName) bool { return bytes.Equal(a.Buffer, b.Buffer) }
+
+// denied says whether an error means that a hierarchy is closed to us, by a
+// password or altogether.
+func denied(err error) bool { return errors.Is(err, ErrHierarchyAuth) || isAny(err, disabledCodes) }
 
 // hierarchyError explains the refusal of a hierarchy's (empty) password.
 func hierarchyError(err error) error {

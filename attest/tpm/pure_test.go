@@ -109,7 +109,7 @@ func TestNewAuth(t *testing.T) {
 func testKeyFile(t testing.TB, modulus []byte) []byte {
 	t.Helper()
 	text, err := keyFile{
-		public:  tpm2.New2B(signingTemplate(modulus)),
+		public:  tpm2.New2B(signingTemplate(signingAttributes, modulus)),
 		private: tpm2.TPM2BPrivate{Buffer: []byte("encrypted by the TPM")},
 	}.marshal()
 	if err != nil {
@@ -121,8 +121,8 @@ func testKeyFile(t testing.TB, modulus []byte) []byte {
 // A TPM would load, and sign with, keys that are weaker than ours.
 func TestSigningKey(t *testing.T) {
 	modulus := bytes.Repeat([]byte{0xC5}, keyBits/8)
-	good := signingTemplate(modulus)
-	if key, err := signingKey(&good); err != nil || key.N.BitLen() != keyBits || key.E != 65537 {
+	good := signingTemplate(signingAttributes, modulus)
+	if key, err := signingKey(&good, signingAttributes); err != nil || key.N.BitLen() != keyBits || key.E != 65537 {
 		t.Errorf("got %v, %v", key, err)
 	}
 	for name, change := range map[string]func(*tpm2.TPMTPublic){
@@ -139,16 +139,16 @@ func TestSigningKey(t *testing.T) {
 		"ECC":                 func(p *tpm2.TPMTPublic) { *p = srkTemplate },
 		"no scheme":           func(p *tpm2.TPMTPublic) { *p = tpm2.RSASRKTemplate },
 	} {
-		bad := signingTemplate(modulus)
+		bad := signingTemplate(signingAttributes, modulus)
 		change(&bad)
-		if key, err := signingKey(&bad); err == nil {
+		if key, err := signingKey(&bad, signingAttributes); err == nil {
 			t.Errorf("%s: taken as %d bits", name, key.N.BitLen())
 		}
 	}
 }
 
 func withBits(modulus []byte, bits tpm2.TPMKeyBits) tpm2.TPMTPublic {
-	p := signingTemplate(modulus)
+	p := signingTemplate(signingAttributes, modulus)
 	parameters, err := p.Parameters.RSADetail()
 	if err != nil {
 		panic(err)
@@ -182,16 +182,24 @@ func FuzzParseKeyFile(f *testing.F) {
 		}
 		// What Signer does with it.
 		if o, err := newObject(0, parsed.public); err == nil {
-			if key, err := signingKey(&o.public); err == nil && key.N.BitLen() != keyBits {
+			if key, err := signingKey(&o.public, signingAttributes); err == nil && key.N.BitLen() != keyBits {
 				t.Errorf("took a key of %d bits", key.N.BitLen())
 			}
 		}
 	})
 }
 
+// testRecord has every member.
+func testRecord() record {
+	name := bytes.Repeat([]byte{11}, nameSize)
+	return record{
+		Key: name, SRK: name, EK: make([]byte, 32), Created: time.Now().UTC().Truncate(time.Second),
+		Origin: OriginStorage, Creation: &creation{Data: name, Attest: name, Signature: name},
+	}
+}
+
 func FuzzParseRecord(f *testing.F) {
-	name := tpm2.TPM2BName{Buffer: bytes.Repeat([]byte{11}, nameSize)}
-	good, err := newRecord(name, name, make([]byte, 32)).marshal()
+	good, err := testRecord().marshal()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -215,12 +223,12 @@ func FuzzParseRecord(f *testing.F) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	name := tpm2.TPM2BName{Buffer: bytes.Repeat([]byte{11}, nameSize)}
-	good := newRecord(name, name, make([]byte, 32))
+	good := testRecord()
 	for what, change := range map[string]func(*record){
 		"key":     func(r *record) { r.Key = r.Key[1:] },
 		"SRK":     func(r *record) { r.SRK = nil },
 		"EK":      func(r *record) { r.EK = append(bytes.Clone(r.EK), 0) },
+		"origin":  func(r *record) { r.Origin = "elsewhere" },
 		"created": func(r *record) { r.Created = r.Created.Add(time.Second) },
 	} {
 		r := good

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/google/go-tpm/tpm2"
 )
 
 // A record says which key of which TPM the files beside it are, so that a
@@ -17,17 +15,34 @@ import (
 type record struct {
 	Key     hexBytes  `json:"key"`     // TPM name of the key
 	SRK     hexBytes  `json:"srk"`     // TPM name of the storage root key when the key was made
-	EK      hexBytes  `json:"ek"`      // SHA-256 of the endorsement key's public area
+	EK      hexBytes  `json:"ek"`      // SHA-256 of the endorsement key's public area; empty if it was not to be had
 	Created time.Time `json:"created"` // UTC, whole seconds
+	// Origin is left out where it is what the name of the key implies.
+	Origin   Origin    `json:"origin,omitempty"`
+	Creation *creation `json:"creation,omitempty"` // of the attestation key
 	// Sum is SHA-256 of the members above. It guards against accidents only.
 	Sum hexBytes `json:"sum"`
+}
+
+// A creation is the TPM's own account of how a key was made.
+type creation struct {
+	Data      hexBytes `json:"data"`      // TPMS_CREATION_DATA
+	Attest    hexBytes `json:"attest"`    // TPMS_ATTEST of TPM2_CertifyCreation
+	Signature hexBytes `json:"signature"` // TPMT_SIGNATURE
 }
 
 const nameSize = 2 + sha256.Size // algorithm identifier and digest
 
 func (r record) sum() []byte {
 	h := sha256.New()
-	for _, part := range [][]byte{r.Key, r.SRK, r.EK, []byte(r.Created.Format(time.RFC3339))} {
+	parts := [][]byte{r.Key, r.SRK, r.EK, []byte(r.Created.Format(time.RFC3339))}
+	if r.Origin != "" {
+		parts = append(parts, []byte(r.Origin))
+	}
+	if c := r.Creation; c != nil {
+		parts = append(parts, c.Data, c.Attest, c.Signature)
+	}
+	for _, part := range parts {
 		h.Write([]byte{byte(len(part))})
 		h.Write(part)
 	}
@@ -48,18 +63,16 @@ func parseRecord(text []byte) (record, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return record{}, fmt.Errorf("read key record: %w", err)
 	}
-	if len(r.Key) != nameSize || len(r.SRK) != nameSize || len(r.EK) != sha256.Size {
+	if len(r.Key) != nameSize || len(r.SRK) != nameSize || len(r.EK) != 0 && len(r.EK) != sha256.Size {
 		return record{}, errors.New("read key record: names are incomplete")
+	}
+	if r.Origin != "" && r.Origin != OriginEndorsement && r.Origin != OriginStorage && r.Origin != OriginImported {
+		return record{}, fmt.Errorf("read key record: unknown origin %q", r.Origin)
 	}
 	if !bytes.Equal(r.Sum, r.sum()) {
 		return record{}, errors.New("read key record: its check sum is wrong")
 	}
 	return r, nil
-}
-
-// newRecord describes a key that was made just now.
-func newRecord(key, srk tpm2.TPM2BName, ek []byte) record {
-	return record{Key: key.Buffer, SRK: srk.Buffer, EK: ek, Created: time.Now().UTC().Truncate(time.Second)}
 }
 
 // hexBytes are written in hexadecimal.

@@ -5,18 +5,29 @@
 // A device key is a child of the storage root key. It lies on the disk as the
 // TPM encrypted it, and is lost when the TPM is cleared. The FTM key, named
 // FTMKey, is a primary key of the endorsement hierarchy, made from a secret
-// label, and survives that. In the directory of the store there are
+// label, and survives that.
 //
-//	NAME.pem    a device key, in the TSS2 format
-//	ftm.label   the label of the FTM key: with it and the TPM, anybody can sign
-//	NAME.auth   the value that the TPM wants before it uses the key
-//	NAME.json   which key of which TPM this is; written last: without it there is no key
+// The store can prove what it has in the TPM. Its attestation key, a primary
+// like the FTM key, signs nothing but statements of the TPM itself: about the
+// other keys, the platform configuration registers, and a counter that only
+// goes up. Endorsement and Activate prove which TPM the attestation key is in.
+//
+// In the directory of the store, which is for nothing else, there are
+//
+//	NAME.pem       a device key, in the TSS2 format
+//	ftm.label      the label of the FTM key: with it and the TPM, anybody can sign
+//	NAME.auth      the value that the TPM wants before it uses the key
+//	NAME.json      which key of which TPM this is; written last: without it there is no key
+//	_ak.*          the same of the attestation key
+//	_counter.auth  the value that the TPM wants before it uses the counter
+//	lock           held while files change
 //
 // all of mode 0600. A copy of ftm.label in a safe place makes the FTM key
-// outlast the disk.
+// outlast the disk. Without the files _ak.* the attestation key is another, and
+// without _counter.auth the counter is defined anew and continues above.
 //
-// Any number of programs may use the TPM at once; one Store at a time may
-// write to a directory. Behind a resource manager, as /dev/tpmrm0 and Windows
+// Any number of programs may use the TPM and the directory at once; one at a
+// time changes files. Behind a resource manager, as /dev/tpmrm0 and Windows
 // have one, the storage root key stays loaded while the store is open, nothing
 // else ever between two operations.
 //
@@ -31,6 +42,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
@@ -53,12 +65,15 @@ type Store struct {
 	dir       string
 	signLimit time.Duration
 	closeWait time.Duration
+	lockWait  time.Duration
 
 	turn   chan struct{} // holds one token; who put it there owns chip
 	chip   *chip
 	closed bool // guarded by turn
 
 	files sync.Mutex // held while files come and go
+
+	attestation atomic.Pointer[key] // once it was opened
 }
 
 var _ attest.KeyStore = (*Store)(nil)
@@ -78,6 +93,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		dir:       config.Dir,
 		signLimit: signLimit,
 		closeWait: closeWait,
+		lockWait:  lockWait,
 		turn:      make(chan struct{}, 1),
 		chip:      c,
 	}
@@ -92,11 +108,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 // hello asks for something that every TPM 2.0 knows and no older one, and makes
 // room.
 func (t *task) hello() error {
-	_, err := tpm2.GetCapability{
-		Capability:    tpm2.TPMCapTPMProperties,
-		Property:      uint32(tpm2.TPMPTManufacturer),
-		PropertyCount: 1,
-	}.Execute(t.tpm)
+	_, err := t.property(tpm2.TPMPTManufacturer)
 	if err == nil && t.exclusive {
 		// Whoever left something loaded was killed.
 		err = t.flushAll()

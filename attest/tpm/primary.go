@@ -8,23 +8,25 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// FTMKey is the name of the key of the foundational trust module. It is a
-// primary of the endorsement hierarchy: the TPM makes it again from its
-// endorsement seed and a secret label, and so it survives TPM2_Clear.
+// The FTM key and the attestation key are primaries of the endorsement
+// hierarchy: the TPM makes them again from its endorsement seed and a secret
+// label, and so they survive TPM2_Clear.
+
+// FTMKey is the name of the key of the foundational trust module.
 const FTMKey = "ftm"
 
-// Where the FTM key is kept ready, because making an RSA primary can take a
-// chip a minute. The range is in the block of the endorsement hierarchy. What
-// others keep there stays.
+// Where primaries are kept ready, because making an RSA key can take a chip a
+// minute. The range is in the block of the endorsement hierarchy. What others
+// keep there stays.
 const (
 	persistentFirst = 0x81010020
 	persistentCount = 16
 )
 
-// openFTM returns the FTM key: its persistent copy, else made again. The
+// openPrimary returns a primary key: its persistent copy, else made again. The
 // public area is missing when k knew its copy before.
-func (t *task) openFTM(k *key) (*object, error) {
-	srk, err := t.bindFTM(k)
+func (t *task) openPrimary(k *key) (*object, error) {
+	srk, err := t.bindPrimary(k)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +42,7 @@ func (t *task) openFTM(k *key) (*object, error) {
 		k.persistent = o.handle
 		return o, nil
 	}
-	if o, err = t.makeFTM(srk, k); err != nil {
+	if o, err = t.makePrimary(srk, k); err != nil {
 		return nil, err
 	}
 	if !sameName(o.name, name) {
@@ -49,10 +51,10 @@ func (t *task) openFTM(k *key) (*object, error) {
 	return o, nil
 }
 
-// bindFTM returns the SRK, having made sure that this is the TPM of the key.
-// After TPM2_Clear there is another SRK; the FTM key and the endorsement key
+// bindPrimary returns the SRK, having made sure that this is the TPM of the
+// key. After TPM2_Clear there is another SRK; the key and the endorsement key
 // are still the same, and the record follows.
-func (t *task) bindFTM(k *key) (*object, error) {
+func (t *task) bindPrimary(k *key) (*object, error) {
 	srk, err := t.root()
 	if err != nil {
 		return nil, err
@@ -67,21 +69,21 @@ func (t *task) bindFTM(k *key) (*object, error) {
 	return srk, nil
 }
 
-// makeFTM makes the FTM key from its label. That crosses the bus in clear, as
-// a session encrypts the first parameter only: one more reason for the
-// persistent copy.
-func (t *task) makeFTM(srk *object, k *key) (*object, error) {
-	return t.primary(tpm2.TPMRHEndorsement, inSession(srk, nil), signingTemplate(k.label), k.auth)
+// makePrimary makes a primary key from its label. That crosses the bus in
+// clear, as a session encrypts the first parameter only: one more reason for
+// the persistent copy.
+func (t *task) makePrimary(srk *object, k *key) (*object, error) {
+	return t.primary(tpm2.TPMRHEndorsement, inSession(srk, nil), signingTemplate(k.attributes(), k.label), k.auth)
 }
 
-// createFTM makes the FTM key for the first time, or again on the TPM that
-// made it once, when its label was restored.
-func (t *task) createFTM(k *key) error {
+// createPrimary makes a primary key for the first time, or again on the TPM
+// that made it once, when its label was restored.
+func (t *task) createPrimary(k *key) error {
 	srk, err := t.root()
 	if err != nil {
 		return err
 	}
-	o, err := t.makeFTM(srk, k)
+	o, err := t.makePrimary(srk, k)
 	if err != nil {
 		return err
 	}
@@ -92,17 +94,20 @@ func (t *task) createFTM(k *key) error {
 	if k.persistent, err = t.persist(o); err != nil {
 		return err
 	}
+	if k.name == attestationName {
+		return t.registerAttestation(k, o)
+	}
 	if err := t.unload(o); err != nil {
 		return err
 	}
 	return t.register(k, o)
 }
 
-// readyFTM completes a key that was read from its files, and sees to it that
-// there is a persistent copy.
-func (t *task) readyFTM(k *key) error {
+// readyPrimary completes a key that was read from its files, and sees to it
+// that there is a persistent copy.
+func (t *task) readyPrimary(k *key) error {
 	k.persistent = 0
-	o, err := t.openFTM(k)
+	o, err := t.openPrimary(k)
 	if err != nil {
 		return err
 	}
@@ -111,7 +116,7 @@ func (t *task) readyFTM(k *key) error {
 			return err
 		}
 	}
-	if k.public, err = signingKey(&o.public); err != nil {
+	if k.public, err = signingKey(&o.public, k.attributes()); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
