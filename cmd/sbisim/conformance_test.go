@@ -30,7 +30,8 @@ import (
 
 // The compliance toolkit would certify every device: all of its functional
 // cases, sent as its page sends them, answered as its validators and schemas
-// want, and more strictly where they look at less than clients do.
+// want, and more strictly where they look at less than clients do. The keys are
+// in a TPM.
 func TestConformance(t *testing.T) {
 	cases, schemas := ctkCases(t), ctkSchemasOf(t)
 	// All at once, which t.Parallel does not do on a small machine: the longest
@@ -108,7 +109,8 @@ func newCTKRun(t *testing.T, p ctkProject, schemas ctkSchemas, run runner) *ctkR
 		t.Skip("without OpenJPEG there are no captures")
 	}
 	r := &ctkRun{project: p, schemas: schemas}
-	if r.sim, err = newSimOf(run, newState(t), "--purpose", p.purpose, "--allow-origin", ctkOrigin); err != nil {
+	args := append([]string{"--purpose", p.purpose, "--allow-origin", ctkOrigin}, inTPM(t)...)
+	if r.sim, err = newSimOf(run, newState(t), args...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -20,7 +20,7 @@ import (
 
 // softwareTPM starts a TPM 2.0 of Debian's swtpm until the test ends, and
 // returns its address for --tpm.
-func softwareTPM(t *testing.T) string {
+func softwareTPM(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tpm") //nolint:usetesting // a test's own directory makes the path of the socket too long
 	if err != nil {
@@ -50,6 +50,13 @@ func softwareTPM(t *testing.T) string {
 		}
 		time.Sleep(5 * time.Millisecond) // real time, of another process
 	}
+}
+
+// inTPM returns the arguments that keep the signing keys in a software TPM of
+// the test's own.
+func inTPM(t testing.TB) []string {
+	t.Helper()
+	return []string{"--tpm", softwareTPM(t)}
 }
 
 // With keys in a TPM everything is signed as with keys in files, rotation
