@@ -112,8 +112,6 @@ type Role struct {
 	Purposes []string // Registration, Auth; empty: those that are served
 	OneByOne bool     // a single-finger scanner serves slaps, finger after finger
 	Serial   string   // serialNo as printed on the scanner; empty: the maker's, or one of this machine
-	Make     string   // empty: as the driver says
-	Model    string   // empty: as the driver says
 	SubType  string   // deviceSubType; empty: by what the scanner is
 }
 

@@ -58,7 +58,7 @@ scanners:
   gt511: {bridges: ["10c4:ea60"], model: C1R}
   usb: {helper: /opt/sbid-usb}
 roles:
-  - {scanner: uru4000/usb:1-2, purposes: [Auth], serial: ABCDEF123456, make: M, model: N, sub-type: Single}
+  - {scanner: uru4000/usb:1-2, purposes: [Auth], serial: ABCDEF123456, sub-type: Single}
   - {scanner: "zfm*", one-by-one: true}
   - {scanner: "*", disabled: true}
 `)
@@ -87,7 +87,7 @@ roles:
 			USB:   USB{Helper: "/opt/sbid-usb"},
 		},
 		Roles: []Role{
-			{Scanner: "uru4000/usb:1-2", Purposes: []string{"Auth"}, Serial: "ABCDEF123456", Make: "M", Model: "N", SubType: "Single"},
+			{Scanner: "uru4000/usb:1-2", Purposes: []string{"Auth"}, Serial: "ABCDEF123456", SubType: "Single"},
 			{Scanner: "zfm*", OneByOne: true},
 			{Scanner: "*", Disabled: true},
 		},
@@ -104,24 +104,25 @@ roles:
 // Whoever mistypes is told where, and nothing starts with half a configuration.
 func TestMistakesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"stat: /x":                            "stat",
-		"keys: {stor: tpm}":                   "stor",
-		"scanners: {zfm: {pots: [x]}}":        "pots",
-		"level: L2":                           `level is "L2"`,
-		"environment: Live":                   `environment is "Live"`,
-		"keys: {store: usb}":                  `keys.store is "usb"`,
-		"purposes: []":                        "purposes is empty",
-		"purposes: [Enrol]":                   `purposes is "Enrol"`,
-		"purposes: [Auth]":                    "Auth needs level L1",
-		"level: L1\nkeys: {store: file}":      "keys in files are L0",
-		"roles: [{one-by-one: true}]":         "role without scanner",
-		`roles: [{scanner: x, serial: "12"}]`: "12 to 64 letters",
-		"certificates: {rotate-after: 1s}":    "an hour is the least",
-		"certificates: {rotate-after: soon}":  "soon",
-		"audit: {max-files: 1}":               "max-files at least 2",
-		"encryption: {file: a, fetch: {}}":    "both file and fetch",
-		"a: [":                                "yaml",
-		"- a":                                 "yaml",
+		"stat: /x":                                       "stat",
+		"keys: {stor: tpm}":                              "stor",
+		"scanners: {zfm: {pots: [x]}}":                   "pots",
+		"level: L2":                                      `level is "L2"`,
+		"environment: Live":                              `environment is "Live"`,
+		"keys: {store: usb}":                             `keys.store is "usb"`,
+		"purposes: []":                                   "purposes is empty",
+		"purposes: [Enrol]":                              `purposes is "Enrol"`,
+		"purposes: [Auth]":                               "Auth needs level L1",
+		"level: L1\nkeys: {store: file}":                 "keys in files are L0",
+		"roles: [{one-by-one: true}]":                    "role without scanner",
+		`roles: [{scanner: x, serial: "12"}]`:            "12 to 64 letters",
+		`roles: [{scanner: "x*", serial: ABCDEF123456}]`: "can be several",
+		"certificates: {rotate-after: 1s}":               "an hour is the least",
+		"certificates: {rotate-after: soon}":             "soon",
+		"audit: {max-files: 1}":                          "max-files at least 2",
+		"encryption: {file: a, fetch: {}}":               "both file and fetch",
+		"a: [":                                           "yaml",
+		"- a":                                            "yaml",
 	} {
 		_, err := Load(write(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {

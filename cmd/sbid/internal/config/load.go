@@ -130,6 +130,9 @@ func (c *Config) check() error {
 		if r.Serial != "" && !serials.MatchString(r.Serial) {
 			errs = append(errs, fmt.Errorf("roles: serial %q is not 12 to 64 letters and digits", r.Serial))
 		}
+		if r.Serial != "" && strings.HasSuffix(r.Scanner, "*") {
+			errs = append(errs, fmt.Errorf("roles: serial %q is that of one scanner, and %s can be several", r.Serial, r.Scanner))
+		}
 	}
 	if len(c.Purposes) == 0 {
 		errs = append(errs, errors.New("purposes is empty: name Registration, Auth or both"))
