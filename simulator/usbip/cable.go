@@ -1,0 +1,41 @@
+package usbip
+
+import (
+	"io"
+	"net"
+)
+
+// A Cable is what a device is plugged in with.
+type Cable struct {
+	conn io.ReadWriteCloser
+	done chan struct{}
+	err  error // set when done is closed
+}
+
+// plug serves d on a connection that is in the URB phase.
+func plug(conn io.ReadWriteCloser, d Device) *Cable {
+	c := &Cable{conn: conn, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.err = serve(conn, d)
+	}()
+	return c
+}
+
+// Pull unplugs the device in whatever is under way, and waits until it knows.
+// It returns an error when the host did not keep to the protocol before.
+func (c *Cable) Pull() error {
+	c.conn.Close()
+	<-c.done
+	return c.err
+}
+
+// Done is closed when the device is not plugged in any more.
+func (c *Cable) Done() <-chan struct{} { return c.done }
+
+// Connect plugs d into a host controller in this process. Pulling the cable is
+// what ends both.
+func Connect(d Device) (*Host, *Cable) {
+	near, far := net.Pipe()
+	return newHost(near), plug(far, d)
+}
