@@ -1,0 +1,151 @@
+package provision
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sbid/attest"
+)
+
+// certificateFiles are the endings of the files that Import reads in a folder.
+var certificateFiles = []string{".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
+
+// Import puts certificates in use that were asked for with WriteRequests. path
+// is a file or a folder of files, of certificates in PEM, DER or PKCS #7, with
+// those of their authorities, in any order. It returns the names of whom they
+// are for. One certificate that is refused does not keep the others out; its
+// request goes on waiting.
+func (s *Set) Import(ctx context.Context, path string) ([]string, error) {
+	certs, err := readPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("import certificates: %w", err)
+	}
+	names, err := s.ImportCertificates(ctx, certs)
+	if err != nil {
+		return names, fmt.Errorf("import certificates from %s: %w", path, err)
+	}
+	return names, nil
+}
+
+// ImportCertificates is Import of certificates that were read already.
+func (s *Set) ImportCertificates(ctx context.Context, certs []*x509.Certificate) ([]string, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.changing.Unlock()
+	// Those that are in use already may be there once more.
+	known := func(c *x509.Certificate) bool {
+		return c.IsCA || slices.ContainsFunc(s.Names(), func(name string) bool {
+			h := s.holder(name)
+			return h.current != nil && h.current.leaf().Equal(c)
+		})
+	}
+	left := slices.DeleteFunc(slices.Clone(certs), known)
+	var names []string
+	var errs []error
+	for _, name := range s.Names() {
+		took, err := s.importFor(ctx, name, certs, left)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		} else if took != nil {
+			names = append(names, name)
+		}
+		left = slices.DeleteFunc(left, func(c *x509.Certificate) bool { return took != nil && took.Equal(c.PublicKey) })
+	}
+	for _, c := range left {
+		errs = append(errs, fmt.Errorf("%w: %q is for a key that is unknown here, or was replaced", ErrNotRequested, c.Subject))
+	}
+	if len(certs) == 0 {
+		errs = append(errs, errors.New("there is none"))
+	}
+	return names, errors.Join(errs...)
+}
+
+// importFor puts the certificate in use that a device waits for, if it is among
+// left, and returns its key.
+func (s *Set) importFor(ctx context.Context, name string, certs, left []*x509.Certificate) (*rsa.PublicKey, error) {
+	r, err := s.pending(name)
+	if err != nil || r.Name == "" {
+		return nil, err
+	}
+	signer, err := s.config.Keys.Signer(ctx, r.key())
+	if err != nil {
+		return nil, err
+	}
+	public, ok := signer.Public().(*rsa.PublicKey)
+	if !ok || !slices.ContainsFunc(left, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) }) {
+		return nil, nil
+	}
+	if _, err := s.adopt(r, signer, certs); err != nil {
+		s.changed(r.about(Refused, err))
+		return public, err
+	}
+	return public, nil
+}
+
+// readPath reads the certificates of a file, or of those files of a folder that
+// are called like certificates.
+func readPath(path string) ([]*x509.Certificate, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return readFile(path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []*x509.Certificate
+	for _, e := range entries {
+		if !slices.Contains(certificateFiles, strings.ToLower(filepath.Ext(e.Name()))) {
+			continue
+		}
+		certs, err := readFile(filepath.Join(path, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, certs...)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no file in %s ends with one of %s", path, strings.Join(certificateFiles, ", "))
+	}
+	return all, nil
+}
+
+func readFile(path string) ([]*x509.Certificate, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("longer than %d bytes", maxFile)
+	}
+	var certs []*x509.Certificate
+	if err == nil {
+		certs, err = parseCertificates(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return certs, nil
+}
+
+// parseCertificates parses PKCS #7, or what attest.ParseCertificates does.
+func parseCertificates(b []byte) ([]*x509.Certificate, error) {
+	if certs, err := parsePKCS7(b); err == nil {
+		return certs, nil
+	}
+	return attest.ParseCertificates(b)
+}
