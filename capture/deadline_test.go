@@ -62,6 +62,9 @@ func TestNoTimeLeftForAnotherFinger(t *testing.T) {
 			if !errors.Is(err, want) || want == nil && len(samples) != 2 {
 				t.Errorf("%v: %d samples, %v, want %v", timeout, len(samples), err, want)
 			}
+			if err := scanner.Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

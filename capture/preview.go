@@ -11,7 +11,7 @@ import (
 
 // A preview is the one look at a scanner that a capture may take over.
 type preview struct {
-	*hold
+	claim
 	target driver.Target
 	show   func(View)
 	stop   context.CancelCauseFunc
@@ -20,16 +20,17 @@ type preview struct {
 }
 
 // live says whether the preview still wants the scanner.
-func (p *preview) live() bool { return p != nil && !p.taken && p.hold.live() }
+func (p *preview) live() bool { return p != nil && !p.taken && p.claim.live() }
 
 // Preview shows what the scanner sees until ctx ends, the scanner fails or the
 // capture that took it over is followed by EndPreview; only a failure is an
-// error. show must not block. A scanner in use is ErrBusy.
+// error. show must not block. From a scanner without a picture it gets the last
+// one again, or a View without any. A scanner in use is ErrBusy.
 func (s *Scanner) Preview(ctx context.Context, target driver.Target, show func(View)) error {
 	loop, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	p := &preview{hold: newHold(ctx), target: target, show: show, stop: stop, over: make(chan struct{})}
-	if err := s.beginPreview(ctx, p); err != nil {
+	p := &preview{claim: claim{gone: ctx.Done()}, target: target, show: show, stop: stop, over: make(chan struct{})}
+	if err := s.beginPreview(p); err != nil {
 		return err
 	}
 	defer s.forget(p)
@@ -48,44 +49,36 @@ func (s *Scanner) Preview(ctx context.Context, target driver.Target, show func(V
 }
 
 // beginPreview takes the scanner for a preview.
-func (s *Scanner) beginPreview(ctx context.Context, p *preview) error {
-	for {
-		s.mu.Lock()
-		before, old := s.capture, s.preview
-		if before.live() || old.live() {
-			s.mu.Unlock()
-			return ErrBusy
-		}
-		if before == nil {
-			if old != nil && old.taken { // its capture is done; only the answer is still on its way
-				close(old.over)
-			}
-			s.preview = p
-			s.mu.Unlock()
-			if old == nil {
-				return nil
-			}
-			if err := old.wait(ctx); err != nil {
-				close(p.released)
-				s.forget(p)
-				return err
-			}
-			return nil
-		}
-		s.mu.Unlock()
-		if err := before.wait(ctx); err != nil {
-			return err
-		}
+func (s *Scanner) beginPreview(p *preview) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.preview
+	if s.capture.live() || old.live() {
+		return ErrBusy
 	}
+	if old != nil && old.taken { // its capture is done; only the answer is still on its way
+		close(old.over)
+	}
+	s.preview = p
+	return nil
 }
 
-// watch shows frames until loop ends, and lets go of the scanner.
+// watch shows frames until loop ends.
 func (s *Scanner) watch(loop context.Context, p *preview) error {
-	defer close(p.released)
-	return s.look(loop, p.target, iso19794.Registration, func(v View) bool {
-		p.show(v)
+	v, err := s.admit(loop)
+	if err != nil {
+		return err
+	}
+	defer s.leave(v)
+	if err := s.open(loop, v); err != nil {
+		return err
+	}
+	target := s.reachable(p.target)
+	shown := screen{show: p.show, last: View{Hint: prompt(target)}}
+	return s.look(loop, v, target, iso19794.Registration, func(view View) bool {
+		shown.view(view)
 		return true
-	})
+	}, shown.again)
 }
 
 func (s *Scanner) forget(p *preview) {
@@ -116,3 +109,20 @@ func (s *Scanner) PreviewTaken() bool {
 	defer s.mu.Unlock()
 	return s.preview != nil && s.preview.taken
 }
+
+// A screen keeps what a preview shows while the scanner has no picture.
+type screen struct {
+	show func(View)
+	last View
+}
+
+// view shows v. Where that is only a hint, it stands under the picture before.
+func (s *screen) view(v View) {
+	if v.blank() {
+		v.Frame, v.Marks = s.last.Frame, s.last.Marks
+	}
+	s.last = v
+	s.show(v)
+}
+
+func (s *screen) again() { s.show(s.last) }

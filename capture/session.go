@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"slices"
 	"time"
 
 	"sbid/capture/iso19794"
@@ -35,110 +35,17 @@ var (
 	errTaken   = errors.New("a capture takes the scanner over")
 )
 
-// A Scanner is one scanner, and the one door to it: it admits one capture at a
-// time, and one preview beside it that the capture takes over.
-type Scanner struct {
-	drv  driver.Driver
-	info driver.Info
-
-	mu      sync.Mutex
-	present bool
-	capture *hold
-	preview *preview
-	lastUse time.Time
-}
-
-// A hold is how a capture or a preview has the scanner. Once its client has gone
-// it keeps nobody else out, who then only waits until the driver has let go.
-type hold struct {
-	gone     <-chan struct{} // closed when the client has hung up
-	released chan struct{}   // closed when the driver has let go
-}
-
-func newHold(ctx context.Context) *hold {
-	return &hold{gone: ctx.Done(), released: make(chan struct{})}
-}
-
-func (h *hold) live() bool {
-	if h == nil {
-		return false
-	}
-	select {
-	case <-h.gone:
-		return false
-	default:
-		return true
-	}
-}
-
-// releaseTime is how long it may take until a scanner is free that somebody has
-// left: a second for the driver, and what a frame under way takes to look at on a
-// slow machine.
-const releaseTime = 5 * time.Second
-
-// wait returns nil when the driver has let go, or else why not.
-func (h *hold) wait(ctx context.Context) error {
-	select {
-	case <-h.released:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(releaseTime):
-		return ErrBusy
-	}
-}
-
-// NewScanner returns the scanner that a driver's Probe described.
-func NewScanner(drv driver.Driver, info driver.Info) *Scanner {
-	return &Scanner{drv: drv, info: info, present: true}
-}
-
-// Info returns what the driver said about the scanner.
-func (s *Scanner) Info() driver.Info { return s.info }
-
-// A State says what a scanner is doing.
-type State uint8
-
-const (
-	Absent State = iota // unplugged
-	Idle
-	InUse // capturing or showing a preview
-)
-
-// State is cheap and never waits for the scanner.
-func (s *Scanner) State() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case !s.present:
-		return Absent
-	case s.capture.live(), s.preview.live():
-		return InUse
-	}
-	return Idle
-}
-
-// LastUse returns when the last capture or preview ended; zero before that.
-func (s *Scanner) LastUse() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lastUse
-}
-
-// SetPresent records that the scanner was plugged in or out.
-func (s *Scanner) SetPresent(present bool) {
-	s.mu.Lock()
-	s.present = present
-	s.mu.Unlock()
-}
-
 // A Request says what to capture and when to stop.
 type Request struct {
 	Sensor driver.Sensor
 	// Positions are what to capture: all at once, or one after the other where
-	// Sensor is Single.
+	// Sensor is Single or OneByOne is set.
 	Positions  []driver.Position
 	Exceptions []driver.Position // see driver.Target
+	// OneByOne makes a scanner for single fingers serve a sensor that it does not
+	// have, such as a slap: the fingers come one after the other, each is asked for
+	// by name, and none counts before the one before it was lifted.
+	OneByOne bool
 	// Score, 0 to 100, ends the capture when the mean over a frame's samples
 	// reaches it. 100 asks for the best that the whole time brings.
 	Score   float64
@@ -146,10 +53,19 @@ type Request struct {
 	Profile iso19794.Profile
 }
 
+// rounds are the positions that are captured at a time.
+func (r *Request) rounds() [][]driver.Position {
+	if r.Sensor != driver.Single && !r.OneByOne {
+		return [][]driver.Position{r.Positions}
+	}
+	return slices.Collect(slices.Chunk(r.Positions, 1))
+}
+
 // Capture returns a sample for each position asked for, in that order: those of
 // the first frame that reaches the score or, when time runs out, of the best
 // frame seen. A scanner in use is ErrBusy at once, since a queue would hide
-// trouble from the operator.
+// trouble from the operator. Capture returns in time, also from a driver that
+// hangs.
 //
 //	idle → opening → looking → done
 //	          └─────────┴────→ failed   (hang-up, unplugging, driver fault, nothing usable in time)
@@ -157,52 +73,85 @@ type Request struct {
 // A preview of the same sensor is taken over: it goes on showing what the
 // capture sees, and stays until EndPreview.
 func (s *Scanner) Capture(ctx context.Context, req Request) ([]Sample, error) {
-	h, err := s.begin(ctx, req.Sensor)
+	c, err := s.begin(ctx, req.Sensor)
 	if err != nil {
 		return nil, err
 	}
-	defer s.end(h)
+	defer s.end(c)
+	v, err := s.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave(v)
 	ctx, cancel := context.WithTimeoutCause(ctx, req.Timeout, errTimeout)
 	defer cancel()
 
-	rounds := [][]driver.Position{req.Positions}
-	if req.Sensor == driver.Single {
-		rounds = rounds[:0]
-		for i := range req.Positions {
-			rounds = append(rounds, req.Positions[i:i+1])
-		}
+	samples, err := s.samples(ctx, v, req)
+	if err != nil {
+		v.show(driver.SignalRejected)
+		return nil, fmt.Errorf("capture from %s %s: %w", s.drv.ID(), s.Info().Addr, err)
+	}
+	return samples, nil
+}
+
+// samples takes round after round.
+func (s *Scanner) samples(ctx context.Context, v *visit, req Request) ([]Sample, error) {
+	v.show(driver.SignalWaiting)
+	err := s.open(ctx, v)
+	if errors.Is(err, errTimeout) {
+		err = ErrNothing
+	}
+	if err != nil {
+		return nil, err
 	}
 	var samples []Sample
+	rounds := req.rounds()
 	for i, positions := range rounds {
 		// A round that never reaches the score still leaves the others a share of the time.
 		deadline, _ := ctx.Deadline()
 		share := time.Until(deadline) / time.Duration(len(rounds)-i)
-		best, err := s.best(ctx, req, positions, share)
-		if err != nil {
-			return nil, fmt.Errorf("capture from %s %s: %w", s.drv.ID(), s.info.Addr, err)
+		var before *turn
+		if req.OneByOne && i > 0 {
+			before = &turn{last: samples[i-1], lifted: s.Info().Abilities.Selects, since: time.Now()}
 		}
+		best, err := s.best(ctx, v, req, positions, share, before)
+		if err != nil {
+			return nil, err
+		}
+		v.show(driver.SignalAccepted)
 		samples = append(samples, best...)
 	}
 	return samples, nil
 }
 
 // best looks at frames until one reaches the score. After share it is content
-// with any usable frame, and ctx ends the search.
-func (s *Scanner) best(ctx context.Context, req Request, positions []driver.Position, share time.Duration) ([]Sample, error) {
-	target := driver.Target{Sensor: req.Sensor, Positions: positions, Exceptions: req.Exceptions}
+// with any usable frame, and ctx ends the search. before, if there is one, has
+// to be over first.
+func (s *Scanner) best(ctx context.Context, v *visit, req Request, positions []driver.Position, share time.Duration, before *turn) ([]Sample, error) {
+	target := s.reachable(driver.Target{Sensor: req.Sensor, Positions: positions, Exceptions: req.Exceptions})
 	var best View
 	enough := time.Now().Add(share)
 	problem := ErrNothing
-	err := s.look(ctx, target, req.Profile, func(v View) bool {
-		s.show(v)
-		if v.Usable() && (!best.Usable() || v.Score > best.Score) {
-			best = v
+	shown := screen{show: s.show, last: View{Hint: prompt(target)}}
+	err := s.look(ctx, v, target, req.Profile, func(view View) bool {
+		if !before.over(&view) {
+			view.Hint = LiftFinger
+			shown.view(view)
+			return true
 		}
-		if v.Problem != nil {
-			problem = v.Problem
+		v.show(driver.SignalWaiting)
+		shown.view(view)
+		if view.Usable() && (!best.Usable() || view.Score > best.Score) {
+			best = view
+		}
+		if view.Problem != nil {
+			problem = view.Problem
 		}
 		reached := best.Usable() && best.Score >= req.Score && req.Score < 100
 		return !reached && (!best.Usable() || time.Now().Before(enough))
+	}, func() {
+		before.pause()
+		shown.again()
 	})
 	switch {
 	case err != nil && !errors.Is(err, errTimeout):
@@ -213,22 +162,26 @@ func (s *Scanner) best(ctx context.Context, req Request, positions []driver.Posi
 	return best.Samples, nil
 }
 
-// look opens the scanner and hands each frame, cut and measured, to use, until
-// use returns false (nil), ctx ends (its cause) or the driver gives up.
-func (s *Scanner) look(ctx context.Context, target driver.Target, profile iso19794.Profile, use func(View) bool) error {
-	dev, err := s.drv.Open(ctx, s.info.Addr)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
+// reachable is what the scanner can do for a target: a scanner without the
+// sensor takes the first finger alone.
+func (s *Scanner) reachable(target driver.Target) driver.Target {
+	sensors := s.Info().Sensors
+	if !slices.Contains(sensors, target.Sensor) && slices.Contains(sensors, driver.Single) {
+		target.Sensor, target.Positions = driver.Single, target.Positions[:1]
 	}
-	if err != nil {
-		return fmt.Errorf("open: %w", err)
-	}
-	defer dev.Close()
-	for frame, err := range dev.Frames(ctx, target) {
+	return target
+}
+
+// look hands each frame, cut and measured, to use, until use returns false
+// (nil), ctx ends (its cause) or the driver gives up. idle is called several
+// times a second while a scanner that does not stream has no frame.
+func (s *Scanner) look(ctx context.Context, v *visit, target driver.Target, profile iso19794.Profile, use func(View) bool, idle func()) error {
+	for frame, err := range v.frames(ctx, s.Info().Abilities.Streams, target, idle) {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
 		if err != nil {
+			s.record(v, err)
 			return err
 		}
 		if !use(analyse(frame, target, profile)) {
@@ -242,44 +195,28 @@ func (s *Scanner) look(ctx context.Context, target driver.Target, profile iso197
 }
 
 // begin takes the scanner for a capture, also from a preview of the same sensor.
-func (s *Scanner) begin(ctx context.Context, sensor driver.Sensor) (*hold, error) {
-	h := newHold(ctx)
-	for {
-		s.mu.Lock()
-		before, p := s.capture, s.preview
-		if before.live() || p.live() && p.target.Sensor != sensor {
-			s.mu.Unlock()
-			return nil, ErrBusy
-		}
-		if before == nil {
-			s.capture = h
-			if p != nil {
-				p.taken = true
-				p.stop(errTaken)
-			}
-			s.mu.Unlock()
-			if p == nil {
-				return h, nil
-			}
-			if err := p.wait(ctx); err != nil {
-				s.end(h)
-				return nil, err
-			}
-			return h, nil
-		}
-		s.mu.Unlock()
-		if err := before.wait(ctx); err != nil {
-			return nil, err
-		}
+func (s *Scanner) begin(ctx context.Context, sensor driver.Sensor) (*claim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.preview
+	if s.capture.live() || p.live() && p.target.Sensor != sensor {
+		return nil, ErrBusy
 	}
+	if p != nil {
+		p.taken = true
+		p.stop(errTaken)
+	}
+	s.capture = &claim{gone: ctx.Done()}
+	return s.capture, nil
 }
 
-func (s *Scanner) end(h *hold) {
+func (s *Scanner) end(c *claim) {
 	s.mu.Lock()
-	s.capture = nil
+	defer s.mu.Unlock()
+	if s.capture == c {
+		s.capture = nil
+	}
 	s.lastUse = time.Now()
-	s.mu.Unlock()
-	close(h.released)
 }
 
 // show hands a view of the capture to the preview, if there is one.

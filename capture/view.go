@@ -47,20 +47,8 @@ type View struct {
 // Usable says whether the view has all that was wanted.
 func (v *View) Usable() bool { return len(v.Samples) > 0 }
 
-// A Hint is what the person at the scanner should do next.
-type Hint uint8
-
-const (
-	NoHint Hint = iota
-	PlaceFingers
-	SpreadFingers
-	LiftOthers
-	MoveToMiddle
-	Straighten
-	OtherHand
-	LookHere
-	OneFace
-)
+// blank says whether the view has no picture: the scanner gave hints alone.
+func (v *View) blank() bool { return v.Frame.Image == nil && len(v.Frame.Parts) == 0 }
 
 // analyse cuts a frame into samples and measures them.
 func analyse(frame driver.Frame, target driver.Target, profile iso19794.Profile) View {
@@ -78,6 +66,9 @@ func analyse(frame driver.Frame, target driver.Target, profile iso19794.Profile)
 		v.eyes(target)
 	default:
 		v.face(target, profile)
+	}
+	if v.Hint == NoHint && len(frame.Hints) > 0 {
+		v.Hint = advice(frame.Hints[0], target)
 	}
 	if len(v.Samples) != len(target.Positions) {
 		v.Samples = nil
@@ -136,7 +127,7 @@ func (v *View) singleFinger(target driver.Target) {
 	}
 	score := quality.Finger(img)
 	if score == 0 { // an empty platen
-		v.Hint = PlaceFingers
+		v.Hint = prompt(target)
 		return
 	}
 	v.add(target.Positions[0], img, score)

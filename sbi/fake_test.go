@@ -99,6 +99,7 @@ func newFake(frames func(context.Context, func(driver.Frame, error) bool)) *fake
 	return &fake{frames: frames, info: driver.Info{
 		Addr: "1", Serial: "FAKE00000001", Make: "Test", Model: "Fake", Firmware: "1",
 		Modality: driver.Finger, Sensors: []driver.Sensor{driver.Single},
+		Abilities: driver.Abilities{Streams: true},
 	}}
 }
 

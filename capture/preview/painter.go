@@ -45,7 +45,8 @@ type Painter struct {
 	last   image.Rectangle // of the last view, for a message
 }
 
-// View draws v as a JPEG with one line of advice, "" for none.
+// View draws v as a JPEG with one line of advice, "" for none. A view without a
+// picture is an empty one.
 func (p *Painter) View(out *bytes.Buffer, v capture.View, advice string) error {
 	scale := p.frame(v)
 	for _, m := range v.Marks {
@@ -57,13 +58,18 @@ func (p *Painter) View(out *bytes.Buffer, v capture.View, advice string) error {
 
 // Message draws a text over an empty preview.
 func (p *Painter) Message(out *bytes.Buffer, text string) error {
+	p.blank()
+	p.line(text)
+	return p.encode(out)
+}
+
+// blank makes the canvas empty, of the size that it last had.
+func (p *Painter) blank() {
 	size := p.last
 	if size.Empty() {
 		size = image.Rect(0, 0, idleWidth, idleRows)
 	}
 	p.reset(size.Dx(), size.Dy())
-	p.line(text)
-	return p.encode(out)
 }
 
 func (p *Painter) encode(out *bytes.Buffer) error {
@@ -98,6 +104,10 @@ func (p *Painter) frame(v capture.View) (scale int) {
 		p.reset(size.X/scale, size.Y/scale)
 		p.shrink(v.Frame.Image, image.Point{}, scale)
 		return scale
+	}
+	if len(v.Frame.Parts) == 0 { // nothing to see yet, and a line to write
+		p.blank()
+		return 1
 	}
 	// The scanner cut the scene itself: its parts stand side by side.
 	const gap = 16

@@ -123,6 +123,10 @@ func TestText(t *testing.T) {
 	if without, with := dark(paint(t, p, view, "")), dark(paint(t, p, view, "Écarter un peu les doigts.")); without != 0 || with < 200 {
 		t.Errorf("dark pixels: %d without advice, %d with it", without, with)
 	}
+	// A scanner that has seen nothing yet prompts on an empty picture.
+	if img := paint(t, &Painter{}, capture.View{Hint: capture.PlaceLeftIndex}, "Place the left index finger."); img.Bounds().Size() != image.Pt(640, 480) || dark(img) < 200 {
+		t.Errorf("prompt: %v, %d dark pixels", img.Bounds(), dark(img))
+	}
 	var out bytes.Buffer
 	if err := p.Message(&out, "The scanner was unplugged during the capture."); err != nil {
 		t.Fatal(err)
