@@ -57,15 +57,19 @@ type Config struct {
 	Device string
 	// Dir is made, with mode 0700, if it is not there.
 	Dir string
+	// Counter is the NV index of the counter, from 0x01000000 to 0x01FFFFFF.
+	// 0: DefaultCounter. Two stores on one TPM need two.
+	Counter uint32
 }
 
 // A Store is an open TPM with the keys of one directory. It is safe for
 // concurrent use; the TPM does one thing at a time.
 type Store struct {
-	dir       string
-	signLimit time.Duration
-	closeWait time.Duration
-	lockWait  time.Duration
+	dir          string
+	counterIndex tpm2.TPMHandle
+	signLimit    time.Duration
+	closeWait    time.Duration
+	lockWait     time.Duration
 
 	turn   chan struct{} // holds one token; who put it there owns chip
 	chip   *chip
@@ -80,6 +84,9 @@ var _ attest.KeyStore = (*Store)(nil)
 
 // Open makes sure that a TPM 2.0 answers and returns a store on it. Close it.
 func Open(ctx context.Context, config Config) (*Store, error) {
+	if config.Counter != 0 && (config.Counter < nvFirst || config.Counter > nvLast) {
+		return nil, fmt.Errorf("open TPM key store: counter at %#x, expected an NV index from %#x to %#x", config.Counter, nvFirst, nvLast)
+	}
 	device := cmp.Or(config.Device, DefaultDevice)
 	c, err := dial(device)
 	if err != nil {
@@ -90,12 +97,13 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	c.memoryWait = memoryWait
 	s := &Store{
-		dir:       config.Dir,
-		signLimit: signLimit,
-		closeWait: closeWait,
-		lockWait:  lockWait,
-		turn:      make(chan struct{}, 1),
-		chip:      c,
+		dir:          config.Dir,
+		counterIndex: tpm2.TPMHandle(cmp.Or(config.Counter, DefaultCounter)),
+		signLimit:    signLimit,
+		closeWait:    closeWait,
+		lockWait:     lockWait,
+		turn:         make(chan struct{}, 1),
+		chip:         c,
 	}
 	_, err = do(ctx, s, func(t *task) (struct{}, error) { return struct{}{}, t.hello() })
 	if err != nil {
