@@ -168,7 +168,7 @@ func (s *Store) certify(ctx context.Context, name string, qualifying []byte) (St
 	if err := checkQualifying(qualifying); err != nil {
 		return Statement{}, err
 	}
-	k, err := s.signer(ctx, name)
+	k, err := s.stored(ctx, name)
 	if err != nil {
 		return Statement{}, err
 	}

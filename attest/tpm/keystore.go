@@ -31,20 +31,27 @@ func (s *Store) Signer(ctx context.Context, name string) (crypto.Signer, error) 
 }
 
 func (s *Store) signer(ctx context.Context, name string) (*key, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
-	k, err := s.readKey(name)
-	if err != nil {
-		return nil, err
-	}
-	if k.file == nil {
-		return s.openPrimary(ctx, k)
+	k, err := s.stored(ctx, name)
+	if err != nil || k.file == nil {
+		return k, err
 	}
 	return do(ctx, s, func(t *task) (*key, error) {
 		_, err := t.open(k)
 		return k, err
 	})
+}
+
+// stored returns a key with its public part: of a child of the SRK that is in
+// its files, of a primary in the TPM alone.
+func (s *Store) stored(ctx context.Context, name string) (*key, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	k, err := s.readKey(name)
+	if err != nil || k.file != nil {
+		return k, err
+	}
+	return s.openPrimary(ctx, k)
 }
 
 // openPrimary makes a primary key ready, and its record anew if the TPM was
