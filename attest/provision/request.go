@@ -82,9 +82,7 @@ func (s *Set) writeRequests(ctx context.Context, folder string, devices []Device
 		m.Requests = append(m.Requests, request)
 	}
 	if p, ok := s.config.Keys.(Prover); ok {
-		if err := m.prove(ctx, p); err != nil {
-			m.Module, m.Unproven = nil, err.Error()
-		}
+		m.prove(ctx, p)
 	}
 	text, err := json.MarshalIndent(m, "", "\t")
 	if err != nil {
@@ -93,20 +91,24 @@ func (s *Set) writeRequests(ctx context.Context, folder string, devices []Device
 	return m, statedir.WriteFile(filepath.Join(folder, ManifestFile), append(text, '\n'), 0o644)
 }
 
-// prove completes a manifest with what the TPM says of the keys.
-func (m *Manifest) prove(ctx context.Context, p Prover) (err error) {
-	if m.Module, err = module(ctx, p); err != nil {
-		return err
-	}
-	for i := range m.Requests {
-		r := &m.Requests[i]
-		statement, err := p.Certify(ctx, r.key, r.SHA256)
-		if err != nil {
-			return err
+// prove completes a manifest with what the TPM says of the keys, or with why it
+// says nothing.
+func (m *Manifest) prove(ctx context.Context, p Prover) {
+	module, err := module(ctx, p)
+	proofs := make([]tpm.Statement, len(m.Requests))
+	for i, r := range m.Requests {
+		if err == nil {
+			proofs[i], err = p.Certify(ctx, r.key, r.SHA256)
 		}
-		r.Proof = &statement
 	}
-	return nil
+	if err != nil {
+		m.Unproven = err.Error()
+		return
+	}
+	m.Module = module
+	for i := range m.Requests {
+		m.Requests[i].Proof = &proofs[i]
+	}
 }
 
 // pendingKey returns the key that waits for a certificate of this device, or
