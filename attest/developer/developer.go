@@ -135,7 +135,7 @@ func (s *Set) open(ctx context.Context, names []string, now time.Time) (err erro
 			return err
 		}
 	}
-	if s.machineID, err = machineID(filepath.Join(s.dir, "machine-id")); err != nil {
+	if s.machineID, err = attest.MachineID(filepath.Join(s.dir, "machine-id")); err != nil {
 		return err
 	}
 	generations, err := s.generations()

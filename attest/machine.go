@@ -1,4 +1,4 @@
-package developer
+package attest
 
 import (
 	"crypto/rand"
@@ -15,8 +15,10 @@ import (
 
 var machineIDForm = regexp.MustCompile(`^[A-Z0-9]{16}$`)
 
-// machineID reads the identifier in the file at path, or draws one.
-func machineID(path string) (string, error) {
+// MachineID reads the identifier in the file at path, or draws one and writes
+// it there: 16 upper-case letters and digits. Serial numbers are made of it
+// where a scanner has none, so whoever removes the file has other devices.
+func MachineID(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		id := strings.TrimSpace(string(text))
