@@ -20,7 +20,8 @@ func (p *Person) scene(addr string, want driver.Target, positions []driver.Posit
 		return pressing(p.press(slapWidth, slapHeight, p.placeSlap(want.Sensor, missing, Pose{Impression: how}), how), how)
 	case AddrFinger:
 		pos := single(driver.Finger, want, positions)
-		return pressing(p.press(fingerWidth, fingerHeight, p.placeSingle(pos, how), how), how)
+		finger := pressing(p.press(fingerWidth, fingerHeight, p.placeSingle(pos, how), how), how)
+		return touching(emptyScene(addr, want.Sensor), finger)
 	case AddrIris:
 		img, _ := p.drawOneEye(single(driver.Iris, want, positions), shot)
 		return focusingGray(img, shot)
@@ -34,6 +35,17 @@ func (p *Person) scene(addr string, want driver.Target, positions []driver.Posit
 		img, _ = p.drawFace(shot)
 	}
 	return focusingColour(img, shot)
+}
+
+// touching draws the empty glass until a finger comes down on it, so that one
+// finger can be told from the next.
+func touching(empty, finger func(lift float64) image.Image) func(lift float64) image.Image {
+	return func(lift float64) image.Image {
+		if lift == 1 {
+			return empty(lift)
+		}
+		return finger(lift)
+	}
 }
 
 // pressing draws a contact that becomes firmer.
