@@ -192,7 +192,7 @@ func (s *Scanner) Check(ctx context.Context) error {
 	case !s.present:
 		s.mu.Unlock()
 		return driver.ErrRemoved
-	case s.inUse(), s.visit != nil:
+	case s.inUse():
 		s.mu.Unlock()
 		return ErrBusy
 	}
