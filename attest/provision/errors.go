@@ -34,5 +34,8 @@ var (
 	ErrNoImport = errors.New("key store cannot take a key from outside")
 )
 
-// errNeverProvisioned is why a device has no identity that nobody knows.
-var errNeverProvisioned = fmt.Errorf("%w: it was never provisioned", attest.ErrNoKey)
+// Why a device has no identity that had none before.
+var (
+	errNeverProvisioned = fmt.Errorf("%w: it was never provisioned", attest.ErrNoKey)
+	errWaiting          = fmt.Errorf("%w: its certificate was requested and has not been imported yet", attest.ErrNoKey)
+)

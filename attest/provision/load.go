@@ -40,6 +40,8 @@ func (h holder) usable(now time.Time) error {
 		return checkTime(h.current.leaf(), now)
 	case h.reason != nil:
 		return h.reason
+	case h.latest.pending():
+		return errWaiting
 	}
 	return errNeverProvisioned
 }
@@ -88,9 +90,6 @@ func (s *Set) load(ctx context.Context, name string) error {
 			h.reason, h.passed = err, true
 			s.changed(record{Name: name, Generation: number, Serial: r.Serial}.about(Unusable, err))
 		}
-	}
-	if h.current == nil && h.reason == nil && h.latest.pending() {
-		h.reason = fmt.Errorf("%w: its certificate was requested and has not been imported yet", attest.ErrNoKey)
 	}
 	s.setHolder(name, h)
 	return nil

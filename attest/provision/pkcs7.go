@@ -20,28 +20,25 @@ func parsePKCS7(b []byte) ([]*x509.Certificate, error) {
 		}
 		b = block.Bytes
 	}
-	var info struct {
-		Type    asn1.ObjectIdentifier
-		Content asn1.RawValue `asn1:"explicit,tag:0"`
-	}
-	if rest, err := asn1.Unmarshal(b, &info); err != nil || len(rest) > 0 {
+	var info []asn1.RawValue // type and content
+	if rest, err := asn1.Unmarshal(b, &info); err != nil || len(rest) > 0 || len(info) != 2 {
 		return nil, errors.New("not a PKCS #7 file in DER")
 	}
-	if !info.Type.Equal(oidSignedData) {
-		return nil, errors.New("PKCS #7 file without certificates")
+	var kind asn1.ObjectIdentifier
+	if _, err := asn1.Unmarshal(info[0].FullBytes, &kind); err != nil || !kind.Equal(oidSignedData) {
+		return nil, errors.New("PKCS #7 file of something else")
 	}
-	var signed struct {
-		Version      int
-		Algorithms   asn1.RawValue `asn1:"set"`
-		Content      asn1.RawValue
-		Certificates asn1.RawValue `asn1:"optional,tag:0"`
-		Revocations  asn1.RawValue `asn1:"optional,tag:1"`
-		Signers      asn1.RawValue `asn1:"set"`
-	}
-	if rest, err := asn1.Unmarshal(info.Content.FullBytes, &signed); err != nil || len(rest) > 0 {
+	var signed []asn1.RawValue
+	if rest, err := asn1.Unmarshal(info[1].Bytes, &signed); err != nil || len(rest) > 0 {
 		return nil, errors.New("PKCS #7 file is damaged")
 	}
-	certs, err := x509.ParseCertificates(signed.Certificates.Bytes)
+	i := slices.IndexFunc(signed, func(v asn1.RawValue) bool {
+		return v.Class == asn1.ClassContextSpecific && v.Tag == 0
+	})
+	if i < 0 {
+		return nil, errors.New("PKCS #7 file without certificates")
+	}
+	certs, err := x509.ParseCertificates(signed[i].Bytes)
 	if err == nil && len(certs) == 0 {
 		err = errors.New("PKCS #7 file without certificates")
 	}
