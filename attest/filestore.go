@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -25,19 +24,21 @@ const (
 	keyType   = "PRIVATE KEY" // PKCS #8, RFC 5958
 )
 
-// A FileStore is a KeyStore of unencrypted PKCS #8 PEM files, NAME.pem, mode
-// 0600 in a directory of mode 0700. It is for development: whoever reads the
-// directory has the keys, so a device that uses one is level L0 at best.
+// A FileStore is a KeyStore of PKCS #8 PEM files, NAME.pem, mode 0600 in a
+// directory of mode 0700. Whoever reads the directory of an unencrypted one has
+// the keys: it is for development. A device that uses a FileStore is level L0
+// at best.
 //
 // One FileStore at a time may write to a directory.
 type FileStore struct {
-	dir string
-	mu  sync.Mutex // held while files come and go
+	dir        string
+	passphrase []byte     // nil in an unencrypted store
+	mu         sync.Mutex // held while files come and go
 }
 
 var _ KeyStore = (*FileStore)(nil)
 
-// NewFileStore returns the store in dir and makes the directory if there is
+// NewFileStore returns the unencrypted store in dir and makes the directory if there is
 // none.
 func NewFileStore(dir string) (*FileStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -63,7 +64,7 @@ func (s *FileStore) Signer(ctx context.Context, name string) (crypto.Signer, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := ReadKey(path)
+	key, err := s.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("key %s: %w: %w", name, ErrNoKey, err)
 	}
@@ -71,6 +72,21 @@ func (s *FileStore) Signer(ctx context.Context, name string) (crypto.Signer, err
 		return nil, err
 	}
 	return key, nil
+}
+
+func (s *FileStore) read(path string) (*rsa.PrivateKey, error) {
+	if s.passphrase == nil {
+		return ReadKey(path)
+	}
+	return readEncryptedKey(path, s.passphrase)
+}
+
+// encode returns the text of the file of a key in DER.
+func (s *FileStore) encode(der []byte) ([]byte, error) {
+	if s.passphrase == nil {
+		return pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der}), nil
+	}
+	return encryptKey(der, s.passphrase, pbkdf2Iterations)
 }
 
 // Create makes an RSA-2048 key and its file. It may take a few hundred
@@ -95,7 +111,10 @@ func (s *FileStore) Create(ctx context.Context, name string) (crypto.Signer, err
 		return nil, fmt.Errorf("make key %s: %w", name, err)
 	}
 	defer clear(der)
-	text := pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})
+	text, err := s.encode(der)
+	if err != nil {
+		return nil, fmt.Errorf("make key %s: %w", name, err)
+	}
 	defer clear(text)
 
 	s.mu.Lock()
@@ -164,24 +183,15 @@ func (s *FileStore) List(ctx context.Context) ([]string, error) {
 // Unix permissions it refuses a file that others than its owner may read or
 // write.
 func ReadKey(path string) (*rsa.PrivateKey, error) {
-	f, err := os.Open(path)
+	text, err := statedir.ReadSecret(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read key: %w", err)
-	}
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return nil, fmt.Errorf("read key %s: mode %04o lets others in, run chmod 600 on it", path, mode)
-	}
-	text, err := readSmall(f)
-	if err != nil {
-		return nil, fmt.Errorf("read key %s: %w", path, err)
 	}
 	defer clear(text)
 	block, _ := pem.Decode(text)
+	if block != nil && block.Type == encryptedType {
+		return nil, fmt.Errorf("read key %s: it is encrypted, and this store takes unencrypted keys only", path)
+	}
 	if block == nil || block.Type != keyType {
 		return nil, fmt.Errorf("read key %s: not a PEM file of a PKCS #8 private key", path)
 	}
