@@ -60,6 +60,9 @@ type Device struct {
 	Provider   string // deviceProvider
 	ProviderID string // deviceProviderId
 	Purpose    Purpose
+	// OneByOne makes a scanner for one finger or eye at a time serve the sensors
+	// of a larger one: it captures one after the other.
+	OneByOne bool
 	// Encryption returns the certificate that auth captures are encrypted to,
 	// from memory, or why there is none. Nil answers with error 108.
 	Encryption func() (*x509.Certificate, error)
@@ -211,10 +214,18 @@ func (s *Server) introduce(d *Device, keys *Keys) error {
 	return nil
 }
 
+// sensors returns what one capture of the device can cover.
+func (d *Device) sensors() []driver.Sensor {
+	if d.OneByOne {
+		return []driver.Sensor{driver.Left, driver.Right, driver.Both}
+	}
+	return d.Scanner.Info().Sensors
+}
+
 // subIDs lists the sensors as deviceSubId.
 func (d *Device) subIDs() []string {
 	var ids []string
-	for _, sensor := range d.Scanner.Info().Sensors {
+	for _, sensor := range d.sensors() {
 		ids = append(ids, subID(sensor))
 	}
 	return ids

@@ -83,16 +83,19 @@ func emptyGlass() *image.Gray {
 }
 
 // ridges is a picture with ridges like those of a finger at 500 dpi.
-var ridges = sync.OnceValue(func() *image.Gray {
+var ridges = sync.OnceValue(func() *image.Gray { return ridgesRound(120, 420) })
+
+// ridgesRound draws ridges round a centre.
+func ridgesRound(cx, cy float64) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, 240, 320))
 	for y := range 320 {
 		for x := range 240 {
-			r := math.Hypot(float64(x)-120, float64(y)-420)
+			r := math.Hypot(float64(x)-cx, float64(y)-cy)
 			img.Pix[img.PixOffset(x, y)] = uint8(128 + 90*math.Sin(2*math.Pi*r/9))
 		}
 	}
 	return img
-})
+}
 
 // newFake returns a scanner for one finger at a time.
 func newFake(frames func(context.Context, func(driver.Frame, error) bool)) *fake {

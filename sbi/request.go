@@ -141,6 +141,7 @@ func (s *Server) parseCapture(body []byte, purpose Purpose) (*captureRequest, er
 		}
 	}
 	req.score = formatScore(req.capture.Score)
+	req.capture.OneByOne = req.device.OneByOne
 	if req.capture.Sensor, err = sensorOf(req.device, bio.DeviceSubID.value); err != nil {
 		return nil, err
 	}
@@ -260,7 +261,7 @@ func (d *Device) ready() (*introduction, error) {
 // sensorOf reads a deviceSubId. Where a scanner has one sensor only, any will
 // do: clients disagree on what to send.
 func sensorOf(d *Device, subid string) (driver.Sensor, error) {
-	sensors := d.Scanner.Info().Sensors
+	sensors := d.sensors()
 	if len(sensors) == 1 {
 		return sensors[0], nil
 	}
