@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"sbid/capture/internal/contain"
 	"sbid/driver"
 )
 
@@ -174,7 +175,7 @@ func (s *Scanner) record(v *visit, err error) {
 		s.trouble = nil
 	case errors.Is(err, driver.ErrRemoved):
 		s.present = false
-	case errors.Is(err, driver.ErrNotReady), errors.Is(err, driver.ErrBroken), errors.Is(err, errPanic):
+	case errors.Is(err, driver.ErrNotReady), errors.Is(err, driver.ErrBroken), errors.Is(err, contain.ErrPanic):
 		s.trouble = err
 	}
 	changed := s.trouble != before || s.present != was //nolint:errorlint // another error, not another kind

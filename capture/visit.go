@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"sbid/capture/internal/contain"
 	"sbid/driver"
 )
 
@@ -27,10 +26,6 @@ const (
 	// capture stays on when nobody wants the scanner.
 	signalTime = 500 * time.Millisecond
 )
-
-// errPanic is our bug, or the driver's maker's: not the scanner's, nor the
-// person's.
-var errPanic = errors.New("the scanner's driver failed")
 
 var errStuck = errors.New("the driver has not come back from its last call; if it stays so, unplug the scanner and restart the service")
 
@@ -117,7 +112,7 @@ func (s *Scanner) stay(ctx context.Context, v *visit, addr string, opened chan<-
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	var dev driver.Scanner
-	err := contain(func() (err error) {
+	err := contain.Call(func() (err error) {
 		dev, err = s.drv.Open(ctx, addr)
 		return err
 	})
@@ -128,7 +123,7 @@ func (s *Scanner) stay(ctx context.Context, v *visit, addr string, opened chan<-
 	if err != nil {
 		return
 	}
-	defer func() { _ = contain(dev.Close) }() // what fails here fails again where it matters
+	defer func() { _ = contain.Call(dev.Close) }() // what fails here fails again where it matters
 	for {
 		select {
 		case call := <-v.calls:
@@ -244,7 +239,7 @@ func (v *visit) read(ctx context.Context, dev driver.Scanner, target driver.Targ
 		return r.err == nil
 	}
 	v.indicate(ctx, dev)
-	err := contain(func() error {
+	err := contain.Call(func() error {
 		for frame, err := range dev.Frames(ctx, target) {
 			if !pass(reading{frame, err}) {
 				return nil
@@ -272,7 +267,7 @@ func (v *visit) indicate(ctx context.Context, dev driver.Scanner) bool {
 	v.shown = signal
 	ctx, cancel := context.WithTimeout(ctx, signalTime)
 	defer cancel()
-	return contain(func() error { return indicator.Indicate(ctx, signal) }) == nil
+	return contain.Call(func() error { return indicator.Indicate(ctx, signal) }) == nil
 }
 
 // farewell leaves the last signal on for a moment, unless somebody waits.
@@ -286,33 +281,4 @@ func (v *visit) farewell(ctx context.Context, dev driver.Scanner) {
 	}
 	v.show(driver.SignalIdle)
 	v.indicate(ctx, dev)
-}
-
-// contain makes an error of a driver's panic, so that a driver with a bug costs
-// its own scanner only.
-func contain(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: panic at %s: %v", errPanic, culprit(), p)
-		}
-	}()
-	return f()
-}
-
-// culprit returns where the panic under way was raised.
-func culprit() string {
-	pcs := make([]uintptr, 32)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
-	for panicked := false; ; {
-		frame, more := frames.Next()
-		switch {
-		case frame.Function == "runtime.gopanic":
-			panicked = true
-		case panicked && !strings.HasPrefix(frame.Function, "runtime."):
-			return fmt.Sprintf("%s:%d", frame.File[strings.LastIndexByte(frame.File, '/')+1:], frame.Line)
-		}
-		if !more {
-			return "a place unknown"
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sbid/capture/internal/contain"
 	"sbid/driver"
 )
 
@@ -127,10 +128,10 @@ func TestDriverPanics(t *testing.T) {
 			s := f.scanner(true)
 			s.Follow(func() {})
 			_, err := s.Capture(t.Context(), one(time.Second))
-			if !errors.Is(err, errPanic) || !strings.Contains(err.Error(), "watchdog_test.go:") || !strings.Contains(err.Error(), "index out of range") {
+			if !errors.Is(err, contain.ErrPanic) || !strings.Contains(err.Error(), "watchdog_test.go:") || !strings.Contains(err.Error(), "index out of range") {
 				t.Errorf("%s: %v", name, err)
 			}
-			if s.State() != Faulted || !errors.Is(s.Trouble(), errPanic) {
+			if s.State() != Faulted || !errors.Is(s.Trouble(), contain.ErrPanic) {
 				t.Errorf("%s: %v, %v", name, s.State(), s.Trouble())
 			}
 			_ = s.Wait(t.Context())
