@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const vhci = "/sys/devices/platform/vhci_hcd.0/"
@@ -31,47 +33,74 @@ func Attach(d Device) (*Cable, error) {
 		return nil, fmt.Errorf("attach usb device: %w", err)
 	}
 	cable := plug(conn, d)
-	if err := give(kernels, d.Descriptors().Speed.orFull()); err != nil {
+	p, err := give(kernels, d.Descriptors().Speed.orFull())
+	if err != nil {
 		_ = cable.Pull() // the reason is err
 		return nil, fmt.Errorf("attach usb device: %w", err)
 	}
+	cable.free = func() { awaitFree(p) }
 	return cable, nil
 }
 
 // give hands the host's end of a cable to a free port of the virtual hub.
-func give(end *os.File, speed Speed) error {
+func give(end *os.File, speed Speed) (port, error) {
 	attaching.Lock()
 	defer attaching.Unlock()
 	status, err := os.ReadFile(vhci + "status")
 	if err != nil {
-		return fmt.Errorf("%w (is the module vhci-hcd loaded?)", err)
+		return port{}, fmt.Errorf("%w (is the module vhci-hcd loaded?)", err)
 	}
-	port, err := freePort(string(status), speed)
+	p, err := freePort(string(status), speed)
 	if err != nil {
-		return err
+		return port{}, err
 	}
 	// The device's number is the server's business and means nothing here.
-	order := fmt.Sprintf("%d %d %d %d", port, end.Fd(), 0x10001, speed)
-	return os.WriteFile(vhci+"attach", []byte(order), 0)
+	order := fmt.Sprintf("%d %d %d %d", p.number, end.Fd(), 0x10001, speed)
+	return p, os.WriteFile(vhci+"attach", []byte(order), 0)
 }
 
-// freePort reads the hub's table: "hs 0003 004 …" is port 3 for speeds up to
-// high, in state 4, which is free.
-func freePort(status string, speed Speed) (int, error) {
-	hub := "hs"
-	if speed == Super {
-		hub = "ss"
+// letGo bounds how long the kernel may take to notice a pulled cable.
+const letGo = 5 * time.Second
+
+// awaitFree waits until a port can be used again, so that a device that is
+// plugged in again finds its port.
+func awaitFree(p port) {
+	for end := time.Now().Add(letGo); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		status, err := os.ReadFile(vhci + "status")
+		if err != nil || slices.Contains(freePorts(string(status)), p) {
+			return
+		}
 	}
+}
+
+// A port is one of the virtual hub's.
+type port struct {
+	hub    string // hs: up to high speed, ss: super speed
+	number int
+}
+
+// freePort returns the first free port for a speed.
+func freePort(status string, speed Speed) (port, error) {
+	for _, p := range freePorts(status) {
+		if (p.hub == "ss") == (speed == Super) {
+			return p, nil
+		}
+	}
+	return port{}, errNoPort
+}
+
+// freePorts reads the hub's table: "hs 0003 004 …" is port 3, in state 4, which
+// is free.
+func freePorts(status string) []port {
+	var free []port
 	for line := range strings.Lines(status) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 || fields[0] != hub || fields[2] != "004" {
+		f := strings.Fields(line)
+		if len(f) < 3 || f[2] != "004" {
 			continue
 		}
-		port, err := strconv.Atoi(fields[1])
-		if err != nil {
-			return 0, fmt.Errorf("read %sstatus: %w", vhci, err)
+		if number, err := strconv.Atoi(f[1]); err == nil {
+			free = append(free, port{f[0], number})
 		}
-		return port, nil
 	}
-	return 0, errNoPort
+	return free
 }

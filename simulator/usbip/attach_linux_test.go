@@ -22,7 +22,8 @@ func TestFreePort(t *testing.T) {
 		"nonsense": {"hs x 004 0", Full, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := freePort(tt.status, tt.speed)
+			p, err := freePort(tt.status, tt.speed)
+			got := p.number
 			if err != nil {
 				got = -1
 			}

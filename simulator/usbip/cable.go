@@ -9,7 +9,8 @@ import (
 type Cable struct {
 	conn io.ReadWriteCloser
 	done chan struct{}
-	err  error // set when done is closed
+	err  error  // set when done is closed
+	free func() // waits until the host knows, too; nil: it does at once
 }
 
 // plug serves d on a connection that is in the URB phase.
@@ -22,11 +23,15 @@ func plug(conn io.ReadWriteCloser, d Device) *Cable {
 	return c
 }
 
-// Pull unplugs the device in whatever is under way, and waits until it knows.
+// Pull unplugs the device in whatever is under way, and waits until it and the
+// host know.
 // It returns an error when the host did not keep to the protocol before.
 func (c *Cable) Pull() error {
 	c.conn.Close()
 	<-c.done
+	if c.free != nil {
+		c.free()
+	}
 	return c.err
 }
 

@@ -91,10 +91,11 @@ func (h *Host) end(seq uint32, n int, err error) {
 	close(w.done)
 }
 
-// Control makes a request on endpoint 0: as many bytes as data has go from or
-// into it. It returns how many did.
-func (h *Host) Control(ctx context.Context, setup Setup, data []byte) (int, error) {
-	setup.Length = uint16(len(data))
+// Control makes a request on endpoint 0, where the first arguments are
+// bmRequestType and bRequest: as many bytes as data has go from or into it. It
+// returns how many did.
+func (h *Host) Control(ctx context.Context, kind, request byte, value, index uint16, data []byte) (int, error) {
+	setup := Setup{kind, request, value, index, uint16(len(data))}
 	return h.transfer(ctx, message{in: setup.In(), setup: setup.bytes()}, data)
 }
 

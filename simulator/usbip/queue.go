@@ -20,12 +20,13 @@ type transfer struct {
 	empty bool
 }
 
-// Put adds a transfer on an endpoint with packets of the given size in bytes.
-// The queue keeps data.
+// Put adds a transfer on an endpoint with packets of the given size in bytes; 0
+// is for what needs no end, such as the packets of an interrupt endpoint. The
+// queue keeps data.
 func (q *Queue) Put(data []byte, packet int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.queued = append(q.queued, transfer{data, len(data)%packet == 0})
+	q.queued = append(q.queued, transfer{data, packet > 0 && len(data)%packet == 0})
 	if q.waits != nil {
 		close(q.waits)
 		q.waits = nil

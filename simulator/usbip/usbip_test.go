@@ -106,14 +106,14 @@ func TestStandardRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			buf := make([]byte, 255)
-			n, err := h.Control(t.Context(), tt.setup, buf)
+			n, err := h.Control(t.Context(), tt.setup.Type, tt.setup.Request, tt.setup.Value, tt.setup.Index, buf)
 			if !errors.Is(err, tt.err) || !bytes.Equal(buf[:n], tt.want) {
 				t.Errorf("% X, %v; want % X, %v", buf[:n], err, tt.want, tt.err)
 			}
 		})
 	}
 	cut := make([]byte, 8)
-	if n, err := h.Control(t.Context(), Setup{Type: 0x80, Request: 6, Value: 0x0100}, cut); n != 8 || err != nil {
+	if n, err := h.Control(t.Context(), 0x80, 6, 0x0100, 0, cut); n != 8 || err != nil {
 		t.Errorf("a cut descriptor: %d bytes, %v", n, err)
 	}
 }
@@ -121,16 +121,16 @@ func TestStandardRequests(t *testing.T) {
 func TestConfigurationIsKept(t *testing.T) {
 	h, _, _ := connect(t)
 	buf := []byte{0}
-	if _, err := h.Control(t.Context(), Setup{Request: 9, Value: 1}, nil); err != nil {
+	if _, err := h.Control(t.Context(), 0, 9, 1, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 0x80, Request: 8}, buf); err != nil || buf[0] != 1 {
+	if _, err := h.Control(t.Context(), 0x80, 8, 0, 0, buf); err != nil || buf[0] != 1 {
 		t.Errorf("configuration %d, %v; want 1", buf[0], err)
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 0x40, Request: 4}, []byte{7}); err != nil {
+	if _, err := h.Control(t.Context(), 0x40, 4, 0, 0, []byte{7}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 0xC0, Request: 4}, buf); err != nil || buf[0] != 7 {
+	if _, err := h.Control(t.Context(), 0xC0, 4, 0, 0, buf); err != nil || buf[0] != 7 {
 		t.Errorf("register %d, %v; want 7", buf[0], err)
 	}
 }
@@ -166,17 +166,17 @@ func TestHaltLastsUntilCleared(t *testing.T) {
 		if _, err := h.Transfer(t.Context(), 0x85, status); !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("read of an endpoint that stalls: %v", err)
 		}
-		if _, err := h.Control(t.Context(), ask, status); err != nil || status[0] != 1 {
+		if _, err := h.Control(t.Context(), ask.Type, ask.Request, ask.Value, ask.Index, status); err != nil || status[0] != 1 {
 			t.Errorf("status % X, %v; want halted", status, err)
 		}
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 2, Request: 1, Index: 0x85}, nil); err != nil {
+	if _, err := h.Control(t.Context(), 2, 1, 0, 0x85, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Control(t.Context(), ask, status); err != nil || status[0] != 0 {
+	if _, err := h.Control(t.Context(), ask.Type, ask.Request, ask.Value, ask.Index, status); err != nil || status[0] != 0 {
 		t.Errorf("status % X, %v; want not halted", status, err)
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 2, Request: 3, Index: 0x02}, nil); err != nil {
+	if _, err := h.Control(t.Context(), 2, 3, 0, 0x02, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Transfer(t.Context(), 0x02, status); !errors.Is(err, syscall.EPIPE) {
@@ -240,7 +240,7 @@ func TestPulledInFlight(t *testing.T) {
 			t.Errorf("in flight: %v", err)
 		}
 	}
-	if _, err := h.Control(t.Context(), Setup{Type: 0x80}, make([]byte, 2)); !errors.Is(err, syscall.ENODEV) {
+	if _, err := h.Control(t.Context(), 0x80, 0, 0, 0, make([]byte, 2)); !errors.Is(err, syscall.ENODEV) {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -188,7 +188,7 @@ func TestImportOverTCP(t *testing.T) {
 	}
 	h := newHost(conn)
 	buf := make([]byte, 18)
-	if n, err := h.Control(t.Context(), Setup{Type: 0x80, Request: 6, Value: 0x0100}, buf); n != 18 || err != nil {
+	if n, err := h.Control(t.Context(), 0x80, 6, 0x0100, 0, buf); n != 18 || err != nil {
 		t.Errorf("over TCP: %d, %v", n, err)
 	}
 	for name, bus := range map[string]string{"taken": "1-1", "unknown": "2-1"} {
