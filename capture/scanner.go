@@ -168,17 +168,16 @@ func (s *Scanner) tell() {
 // record notes how the driver did; nil is well.
 func (s *Scanner) record(v *visit, err error) {
 	s.mu.Lock()
-	before, was := s.trouble, s.present
+	changed := false
 	switch {
 	case s.changed == nil, v.arrival != s.arrival: // of the time before it was plugged in anew
 	case err == nil:
-		s.trouble = nil
+		changed, s.trouble = s.trouble != nil, nil
 	case errors.Is(err, driver.ErrRemoved):
-		s.present = false
+		changed, s.present = s.present, false
 	case errors.Is(err, driver.ErrNotReady), errors.Is(err, driver.ErrBroken), errors.Is(err, contain.ErrPanic):
-		s.trouble = err
+		changed, s.trouble = true, err
 	}
-	changed := s.trouble != before || s.present != was //nolint:errorlint // another error, not another kind
 	s.mu.Unlock()
 	if changed {
 		s.tell()

@@ -27,6 +27,8 @@ const (
 	signalTime = 500 * time.Millisecond
 )
 
+var errSlow = fmt.Errorf("%w after %v", driver.ErrNotReady, openTime)
+
 var errStuck = errors.New("the driver has not come back from its last call; if it stays so, unplug the scanner and restart the service")
 
 // A visit is one stay in a driver: a goroutine opens the scanner, reads frames
@@ -109,15 +111,17 @@ func (s *Scanner) open(ctx context.Context, v *visit) error {
 // stay is the goroutine of a visit.
 func (s *Scanner) stay(ctx context.Context, v *visit, addr string, opened chan<- error) {
 	defer s.gone(v)
-	ctx, cancel := context.WithTimeout(ctx, openTime)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slow := time.AfterFunc(openTime, func() { cancel(errSlow) }) // no deadline: the scanner may live by this context
 	var dev driver.Scanner
 	err := contain.Call(func() (err error) {
 		dev, err = s.drv.Open(ctx, addr)
 		return err
 	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%w: %w", driver.ErrNotReady, err)
+	slow.Stop()
+	if err != nil && errors.Is(context.Cause(ctx), errSlow) {
+		err = fmt.Errorf("%w: %w", errSlow, err)
 	}
 	opened <- err
 	if err != nil {

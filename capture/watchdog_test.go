@@ -113,6 +113,36 @@ func TestDriverHangs(t *testing.T) {
 	}
 }
 
+// Opening has its bound, and an open scanner none: what opened it in time may
+// stay for as long as the capture does.
+func TestSlowOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{open: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		s := f.scanner(true)
+		begin := time.Now()
+		if _, err := s.Capture(t.Context(), one(time.Minute)); !errors.Is(err, driver.ErrNotReady) || time.Since(begin) != openTime {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		if s.State() != Idle {
+			t.Errorf("it came back, and the scanner is %v", s.State())
+		}
+		var over func() error
+		f.open = func(ctx context.Context) error { over = ctx.Err; return nil }
+		f.frames = func(ctx context.Context, _ driver.Target, yield func(driver.Frame, error) bool) {
+			for pause(ctx, time.Second) && yield(glass(), nil) {
+				if over() != nil {
+					yield(driver.Frame{}, driver.ErrBroken)
+					return
+				}
+			}
+		}
+		if _, err := s.Capture(t.Context(), one(2*openTime)); !errors.Is(err, ErrNothing) {
+			t.Error(err)
+		}
+		_ = s.Wait(t.Context())
+	})
+}
+
 // A driver's panic is its scanner's trouble, and says where it was.
 func TestDriverPanics(t *testing.T) {
 	boom := func() { panic("index out of range") }

@@ -84,9 +84,9 @@ func TestBackOff(t *testing.T) {
 		inv, log := start(t, aware{f})
 		time.Sleep(29 * time.Second)
 		log.want("held", "arrived fake:SN-1001", "troubled fake:SN-1001")
-		want := []time.Duration{0, 1, 3, 8, 18, 28}
-		for i := range want {
-			want[i] *= time.Second
+		var want []time.Duration
+		for _, seconds := range []int{0, 1, 3, 8, 18, 28} {
+			want = append(want, time.Duration(seconds)*time.Second)
 		}
 		f.set(func() {
 			if !slices.Equal(tries, want) {

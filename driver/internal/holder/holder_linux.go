@@ -87,7 +87,7 @@ func device(path string) (number uint64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	number = uint64(stat.Rdev) << 1 // block and character devices have numbers of their own
+	number = stat.Rdev << 1 // block and character devices have numbers of their own
 	if info.Mode()&os.ModeCharDevice != 0 {
 		number |= 1
 	}

@@ -82,7 +82,7 @@ func read(socket *os.File, use func(event), lost func()) error {
 		var failed error
 		if err := conn.Read(func(fd uintptr) bool {
 			n, from, failed = unix.Recvfrom(int(fd), buf, 0)
-			return failed != unix.EAGAIN //nolint:errorlint // a number of the system call, never wrapped
+			return failed != unix.EAGAIN
 		}); err != nil {
 			return err
 		}
