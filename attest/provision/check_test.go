@@ -87,6 +87,9 @@ func TestRefused(t *testing.T) {
 				}
 			}
 			m.wantSigning(s, "slap")
+			if names := s.Names(); !slices.Equal(names, []string{"slap"}) {
+				t.Errorf("names %v", names)
+			}
 			m.rotate(s, "slap")
 		})
 	}

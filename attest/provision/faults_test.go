@@ -76,6 +76,9 @@ func TestKeyStoreAway(t *testing.T) {
 	if due := s.Due("slap"); due.Rotate || !due.Warn {
 		t.Errorf("%+v", due)
 	}
+	if err := s.Reload(t.Context()); err != nil || !slices.Equal(m.kinds(), []Kind{Unusable}) {
+		t.Errorf("events %v, %v, want one", m.events, err)
+	}
 	m.files().lost.Clear()
 	if err := s.Reload(t.Context()); err != nil {
 		t.Error(err)
@@ -246,7 +249,7 @@ func TestInterrupted(t *testing.T) {
 	delete(halfRetired, filepath.Join("keys", "device.slap.1.pem"))
 	half := func(files snapshot, name string) snapshot {
 		files = maps.Clone(files)
-		files[name+".tmp"] = "half"
+		files[filepath.FromSlash(name)+".tmp"] = "half"
 		return files
 	}
 	for name, tt := range map[string]struct{ state, want snapshot }{

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,17 +44,18 @@ func (s *Set) Provision(ctx context.Context, device Device, issuer attest.Issuer
 // Rotate gives a device a new key and certificate; the FTM key only gets a new
 // certificate. From its return on Device gives the new identity. An old one
 // that was asked for earlier goes on working: call Retire when nobody uses it
-// any more. A failure leaves the old one in use.
+// any more. A failure leaves the old one in use. A device key that is lost is
+// replaced, too; an FTM key that is lost only Provision replaces.
 func (s *Set) Rotate(ctx context.Context, name string, issuer attest.Issuer) (*attest.Identity, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, fmt.Errorf("rotate key of %s: %w", name, err)
 	}
 	defer s.changing.Unlock()
-	latest := s.holder(name).latest
-	if latest.Name == "" {
-		return nil, fmt.Errorf("rotate key of %s: %w", name, errNeverProvisioned)
+	h := s.holder(name)
+	if h.current == nil && (name == FTM || h.latest.Name == "") {
+		return nil, fmt.Errorf("rotate key of %s: %w", name, h.usable(s.config.Now()))
 	}
-	identity, err := s.renew(ctx, Device{name, latest.Serial}, issuer)
+	identity, err := s.renew(ctx, Device{name, h.latest.Serial}, issuer)
 	if err != nil {
 		return nil, fmt.Errorf("rotate key of %s: %w", name, err)
 	}
@@ -66,7 +68,7 @@ func (s *Set) Retire(ctx context.Context, name string) error {
 	err := s.begin(ctx)
 	if err == nil {
 		defer s.changing.Unlock()
-		err = s.destroyOld(ctx, name)
+		err = s.retire(ctx, name)
 	}
 	if err != nil {
 		return fmt.Errorf("destroy old keys of %s: %w", name, err)
@@ -140,10 +142,7 @@ func (s *Set) next(ctx context.Context, name string) (int, error) {
 			numbers = append(numbers, n)
 		}
 	}
-	highest := 0
-	for _, n := range numbers {
-		highest = max(highest, n)
-	}
+	highest := slices.Max(append(numbers, 0))
 	if highest >= maxNumber {
 		return 0, fmt.Errorf("%s has had %d keys, there can be no more", name, highest)
 	}

@@ -65,7 +65,7 @@ func (s *Set) load(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	var h holder
+	was, h := s.holder(name), holder{}
 	for _, number := range files[name] {
 		r, err := s.read(name, number)
 		if err == nil && h.latest.Name == "" {
@@ -88,10 +88,14 @@ func (s *Set) load(ctx context.Context, name string) error {
 		if h.reason == nil {
 			// Of the latest: those before it have no keys any more.
 			h.reason, h.passed = err, true
-			s.changed(record{Name: name, Generation: number, Serial: r.Serial}.about(Unusable, err))
+			if was.reason == nil || was.reason.Error() != err.Error() { // no news otherwise
+				s.changed(record{Name: name, Generation: number, Serial: r.Serial}.about(Unusable, err))
+			}
 		}
 	}
-	s.setHolder(name, h)
+	if len(files[name]) > 0 || was.latest.Name != "" {
+		s.setHolder(name, h)
+	}
 	return nil
 }
 
@@ -175,10 +179,10 @@ func (s *Set) destroyKey(ctx context.Context, r record) error {
 	return nil
 }
 
-// destroyOld destroys the keys before the current generation's, and all but
-// some of their certificates. If a later generation cannot be used just now,
-// everything stays as it is.
-func (s *Set) destroyOld(ctx context.Context, name string) error {
+// retire destroys the keys before the current generation's, and all but some of
+// their certificates. If a later generation cannot be used just now, everything
+// stays as it is.
+func (s *Set) retire(ctx context.Context, name string) error {
 	h := s.holder(name)
 	if h.current == nil || h.passed {
 		return nil
@@ -194,7 +198,7 @@ func (s *Set) destroyOld(ctx context.Context, name string) error {
 			continue
 		}
 		kept++
-		if err := s.destroyReplaced(ctx, name, number, kept <= keepOld); err != nil {
+		if err := s.retireOne(ctx, name, number, kept <= keepOld); err != nil {
 			errs = append(errs, err)
 			s.changed(record{Name: name, Generation: number}.about(LeftBehind, err))
 		}
@@ -202,9 +206,9 @@ func (s *Set) destroyOld(ctx context.Context, name string) error {
 	return errors.Join(errs...)
 }
 
-// destroyReplaced destroys the key of one generation before the current. It
-// keeps its certificates, if it has any and is told to.
-func (s *Set) destroyReplaced(ctx context.Context, name string, number int, keep bool) error {
+// retireOne destroys the key of a generation before the current. It keeps its
+// certificates, if it has any and is told to.
+func (s *Set) retireOne(ctx context.Context, name string, number int, keep bool) error {
 	r, err := s.read(name, number)
 	if err != nil {
 		keep, r = false, record{Name: name, Generation: number}

@@ -23,7 +23,8 @@ type Due struct {
 	Expires time.Time
 	// Warn: the certificate ends soon, or has ended; a person should know.
 	Warn bool
-	// Rotate: it is time for Rotate. A device key is also due when it is lost.
+	// Rotate: it is time for Rotate. A device key is also due when it is lost, or its
+	// certificate is.
 	Rotate bool
 	// Retry is how long to wait after a Rotate that failed. It differs a little
 	// from one certificate to the next, so that the devices of a country do not
@@ -34,15 +35,16 @@ type Due struct {
 // Due says whether a key has to be rotated: by its age, or because its
 // certificate ends soon. The FTM key has no age, and one that is lost needs a
 // person.
-func (s *Set) Due(name string) Due {
-	h := s.holder(name)
+func (s *Set) Due(name string) Due { return s.due(s.holder(name), name) }
+
+func (s *Set) due(h holder, name string) Due {
 	if h.current == nil {
-		lost := errors.Is(h.reason, attest.ErrKeyLost)
+		lost := errors.Is(h.reason, attest.ErrKeyLost) || errors.Is(h.reason, ErrDamaged)
 		return Due{Warn: h.reason != nil, Rotate: lost && name != FTM, Retry: retryUrgent}
 	}
 	leaf, now := h.current.leaf(), s.config.Now()
 	warn := min(s.config.Warn, leaf.NotAfter.Sub(leaf.NotBefore)/3)
-	due := Due{Expires: leaf.NotAfter, Warn: now.After(leaf.NotAfter.Add(-warn)), Retry: retry}
+	due := Due{Expires: leaf.NotAfter, Warn: !now.Before(leaf.NotAfter.Add(-warn)), Retry: retry}
 	old := name != FTM && !now.Before(h.current.record.Made.Add(s.config.RotateAfter))
 	due.Rotate = due.Warn || old
 	if due.Warn {
@@ -77,7 +79,7 @@ type Status struct {
 // was made last.
 func (s *Set) Status(name string) Status {
 	h := s.holder(name)
-	st := Status{Name: name, Requested: h.latest.pending(), Due: s.Due(name), Err: h.usable(s.config.Now())}
+	st := Status{Name: name, Requested: h.latest.pending(), Due: s.due(h, name), Err: h.usable(s.config.Now())}
 	r := h.latest
 	if h.current != nil {
 		r = h.current.record

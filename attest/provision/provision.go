@@ -14,8 +14,8 @@
 // generation's file is written before its key is made, and again with the
 // certificates:
 //
-//	begun ──→ in use ←── requested
-//	  └──→ requested ──────┘
+//	begun ─┬───────────────→ in use ──→ key destroyed
+//	       └──→ requested ─────┘
 //
 // The last write decides: a process that is stopped anywhere leaves the old
 // generation or the new one, and the next Open destroys what was only begun. A
@@ -131,8 +131,8 @@ func Open(ctx context.Context, config Config) (*Set, error) {
 }
 
 func (s *Set) open(ctx context.Context) (err error) {
-	if s.config.Organisation == "" {
-		return errors.New("no organisation given")
+	if s.config.Organisation == "" || s.config.Keys == nil {
+		return errors.New("no organisation, or no key store, given")
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
@@ -151,15 +151,16 @@ func (s *Set) open(ctx context.Context) (err error) {
 			s.changed(Event{Kind: LeftBehind, Err: err})
 		}
 	}
-	for name := range files {
-		if !readOnly {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if readOnly {
+			err = s.load(ctx, name)
+		} else {
 			s.tidy(ctx, name)
+			err = s.load(ctx, name)
+			s.retire(ctx, name)
 		}
-		if err := s.load(ctx, name); err != nil {
+		if err != nil {
 			return err
-		}
-		if !readOnly {
-			s.destroyOld(ctx, name)
 		}
 	}
 	return ctx.Err()

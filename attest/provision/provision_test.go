@@ -47,6 +47,9 @@ func TestProvision(t *testing.T) {
 	if m.wantSigning(s, "slap") != id || m.wantSigning(s, FTM) != ftm {
 		t.Error("Device gives another identity than Provision")
 	}
+	if got, err := s.FTM(); err != nil || got != ftm {
+		t.Errorf("FTM gives another identity, %v", err)
+	}
 	if got := attest.Organisation(ftm.Certificate()); got != ftmOrganisation {
 		t.Errorf("FTM certificate with O %q", got)
 	}
@@ -345,6 +348,10 @@ func TestDue(t *testing.T) {
 		m.files().lost.Store(key, fmt.Errorf("%w: in a test", attest.ErrKeyLost))
 	}
 	s = m.start()
+	if _, err := s.Rotate(t.Context(), FTM, pki().ftm); !errors.Is(err, attest.ErrKeyLost) {
+		t.Errorf("a rotation of the lost FTM key: %v", err)
+	}
+	m.wantKeys("device.iris.1", "device.slap.1", "ftm")
 	if slap, ftm := s.Due("slap"), s.Due(FTM); !slap.Rotate || !slap.Warn || ftm.Rotate || !ftm.Warn {
 		t.Errorf("lost: %+v, %+v", slap, ftm)
 	}

@@ -38,8 +38,8 @@ type Request struct {
 	Domain attest.Domain `json:"domain"` // whose authorities are to certify it
 	File   string        `json:"file"`   // in the folder of the manifest
 	SHA256 []byte        `json:"sha256"` // of the request's DER
-	// Proof is the TPM's word for where the key is; its extraData is SHA256.
-	Proof *tpm.Statement `json:"proof,omitempty"`
+	// Proof is there if a TPM holds the key; its extraData is SHA256.
+	Proof *Proof `json:"proof,omitempty"`
 
 	key string
 }
@@ -95,10 +95,12 @@ func (s *Set) writeRequests(ctx context.Context, folder string, devices []Device
 // says nothing.
 func (m *Manifest) prove(ctx context.Context, p Prover) {
 	module, err := module(ctx, p)
-	proofs := make([]tpm.Statement, len(m.Requests))
+	proofs := make([]Proof, len(m.Requests))
 	for i, r := range m.Requests {
 		if err == nil {
-			proofs[i], err = p.Certify(ctx, r.key, r.SHA256)
+			var s tpm.Statement
+			s, err = p.Certify(ctx, r.key, r.SHA256)
+			proofs[i] = Proof(s)
 		}
 	}
 	if err != nil {
