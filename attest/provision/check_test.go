@@ -32,6 +32,7 @@ func refuse([]*x509.Certificate) ([]*x509.Certificate, error) { return nil, errR
 // Whatever is wrong with a certificate, it is not used, the error says so, and
 // everything is as before.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	pki := pki()
 	editing, answering := pki.device.editing, pki.device.answering
 	chain := func(f func(c []*x509.Certificate) []*x509.Certificate) *authority {

@@ -79,6 +79,7 @@ func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 // However little room there is, a rotation succeeds, or leaves all as it was.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}
@@ -127,6 +128,7 @@ func TestFullDisk(t *testing.T) {
 // On a disk that became read-only devices go on signing, and what would change
 // something fails.
 func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
 	if !inNamespace(t) {
 		return
 	}

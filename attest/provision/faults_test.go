@@ -102,6 +102,7 @@ func TestKeyStoreAway(t *testing.T) {
 // No byte of a generation's file can be changed, and the file not be cut,
 // unnoticed.
 func TestDamagedRecord(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	s := m.provisioned()
 	text, err := os.ReadFile(s.path("slap", 1))
@@ -131,6 +132,7 @@ func TestDamagedRecord(t *testing.T) {
 // Whichever file is damaged, only its device is out of service, nothing is
 // removed, the file may be put back, and a rotation helps, too.
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	s := m.provisioned()
 	m.provision(s, Device{FTM, serial})

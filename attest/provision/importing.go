@@ -24,7 +24,7 @@ var certificateFiles = []string{".pem", ".crt", ".cer", ".der", ".p7b", ".p7c"}
 // are for. One certificate that is refused does not keep the others out; its
 // request goes on waiting.
 func (s *Set) Import(ctx context.Context, path string) ([]string, error) {
-	certs, err := readPath(path)
+	certs, err := ReadCertificates(path)
 	if err != nil {
 		return nil, fmt.Errorf("import certificates: %w", err)
 	}
@@ -91,9 +91,9 @@ func (s *Set) importFor(ctx context.Context, name string, certs, left []*x509.Ce
 	return public, nil
 }
 
-// readPath reads the certificates of a file, or of those files of a folder that
-// are called like certificates.
-func readPath(path string) ([]*x509.Certificate, error) {
+// ReadCertificates reads the certificates of a file, in PEM, DER or PKCS #7, or
+// of those files of a folder that are called like certificates.
+func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

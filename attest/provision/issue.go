@@ -192,8 +192,19 @@ func (s *Set) ftmKey(ctx context.Context, r *record) (crypto.Signer, error) {
 	return signer, err
 }
 
-// trial is what a new key signs before its certificate is used.
-var trial = []byte("trial of a new key")
+// trial is what a key signs before it counts as one that can be used.
+var trial = []byte("trial of a key")
+
+func try(identity *attest.Identity) error {
+	token, err := identity.Sign(trial)
+	if err == nil {
+		_, err = attest.Verify(token)
+	}
+	if err != nil {
+		return fmt.Errorf("try the key: %w", err)
+	}
+	return nil
+}
 
 // adopt takes certificates for a generation, checks them and the key, and puts
 // it in use.
@@ -202,12 +213,8 @@ func (s *Set) adopt(r record, signer crypto.Signer, certs []*x509.Certificate) (
 	if err != nil {
 		return nil, err
 	}
-	token, err := identity.Sign(trial)
-	if err == nil {
-		_, err = attest.Verify(token)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("try the key: %w", err)
+	if err := try(identity); err != nil {
+		return nil, err
 	}
 	for _, c := range chain {
 		r.X5C = append(r.X5C, c.Raw)

@@ -182,6 +182,7 @@ func (v *survivor) check(t *testing.T) {
 // A process that is killed anywhere leaves a state directory that the next one
 // uses: the old key or the new one, and neither a lost nor a forgotten key.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	keys := writeKeys(t, filepath.Join(t.TempDir(), "keys.pem"))
 	const times, each = 200, 10 // and each time as many on a directory
 	var tidied, rotations atomic.Int64

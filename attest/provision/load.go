@@ -120,6 +120,9 @@ func (s *Set) openGeneration(ctx context.Context, r record) (*generation, error)
 	if err != nil {
 		return nil, fmt.Errorf("certificate in %s: %w", s.path(r.Name, r.Generation), err)
 	}
+	if err := try(identity); err != nil {
+		return nil, err
+	}
 	return &generation{r, identity}, nil
 }
 

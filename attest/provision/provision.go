@@ -157,7 +157,7 @@ func (s *Set) open(ctx context.Context) (err error) {
 		} else {
 			s.tidy(ctx, name)
 			err = s.load(ctx, name)
-			s.retire(ctx, name)
+			_ = s.retire(ctx, name) // what is left behind is told, and no reason not to start
 		}
 		if err != nil {
 			return err

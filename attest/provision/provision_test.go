@@ -185,6 +185,7 @@ func TestRotateFTM(t *testing.T) {
 // No signature fails while keys are replaced, and none is by a key that is not
 // certified.
 func TestRotateWhileSigning(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	s := m.provisioned()
 	done := make(chan struct{})

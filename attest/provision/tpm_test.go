@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +157,7 @@ func (m *machine) restart(s *Set, soft *softTPM) *Set {
 // All of it on a TPM; no private key is on the disk, in whatever form, and only
 // the owner may read what is.
 func TestTPM(t *testing.T) {
+	t.Parallel()
 	m, soft := newMachine(t), startTPM(t)
 	os.RemoveAll(m.files().dir)
 	m.on(soft)
@@ -303,6 +305,7 @@ func TestPrivateKeyIn(t *testing.T) {
 
 // TPM2_Clear takes the device key, not the FTM key.
 func TestTPMCleared(t *testing.T) {
+	t.Parallel()
 	m, soft := newMachine(t), startTPM(t)
 	m.on(soft)
 	s := m.provisioned()
@@ -327,6 +330,7 @@ func TestTPMCleared(t *testing.T) {
 // On another board nothing is destroyed until somebody provisions it, so the
 // old one can be put back.
 func TestOtherTPM(t *testing.T) {
+	t.Parallel()
 	m, soft, other := newMachine(t), startTPM(t), startTPM(t)
 	m.on(soft)
 	s := m.provisioned()
@@ -356,6 +360,7 @@ func TestOtherTPM(t *testing.T) {
 // A TPM that goes away in the midst of a rotation leaves the old key, and works
 // again when it is back.
 func TestTPMStopped(t *testing.T) {
+	t.Parallel()
 	m, soft := newMachine(t), startTPM(t)
 	m.on(soft)
 	s := m.provisioned()
@@ -396,18 +401,79 @@ func TestTPMStopped(t *testing.T) {
 	m.wantSigning(s, "slap")
 }
 
+// Whichever file is damaged, its device signs or is not in service, the other
+// works, and nothing is removed.
+func TestDamagedFilesOfTPM(t *testing.T) {
+	t.Parallel()
+	m, soft := newMachine(t), startTPM(t)
+	m.on(soft)
+	s := m.provisioned()
+	m.provision(s, Device{FTM, serial})
+	whole := take(t, m.dir)
+	unusable := 0
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		flipped := []byte(whole[name])
+		flipped[len(flipped)/2] ^= 4
+		for kind, text := range map[string]string{"cut": whole[name][:len(whole[name])/2], "flipped": string(flipped)} {
+			damaged := maps.Clone(whole)
+			damaged[name] = text
+			damaged.write(t, m.dir)
+			s = m.restart(s, soft)
+			holder, other := "slap", FTM
+			if strings.Contains(name, "ftm.") {
+				holder, other = FTM, "slap"
+			}
+			m.wantSigning(s, other)
+			if id, err := s.Device(holder); err == nil {
+				m.signs(id, domainOf(holder))
+			} else if unusable++; errors.Is(err, attest.ErrNoKey) {
+				t.Errorf("%s %s: %v", name, kind, err)
+			}
+			if !maps.Equal(damaged, take(t, m.dir)) {
+				t.Errorf("%s %s: something was changed", name, kind)
+			}
+		}
+		whole.write(t, m.dir)
+		s = m.restart(s, soft)
+		m.wantSigning(s, "slap")
+		m.wantSigning(s, FTM)
+	}
+	if files := len(whole); unusable < files { // one is not needed while the TPM keeps the key ready
+		t.Errorf("%d of %d files were damaged and nobody noticed", unusable, 2*files)
+	}
+}
+
 // As TestKilled, with the keys in a TPM, which goes on when the process ends.
 func TestKilledOnTPM(t *testing.T) {
+	t.Parallel()
 	soft := startTPM(t)
 	keys := writeKeys(t, filepath.Join(t.TempDir(), "keys.pem"))
 	v := &survivor{dir: t.TempDir(), device: soft.device()}
-	for range 8 {
-		kill(t, v.dir, v.device, keys, rand.N(time.Second))
-		soft.forget(t)
-		v.check(t)
+	hunt := func(times int) {
+		for range times {
+			kill(t, v.dir, v.device, keys, rand.N(time.Second))
+			soft.forget(t)
+			v.check(t)
+		}
 	}
+	hunt(2)
+	// The FTM key takes its time, so the rest are killed while they rotate.
+	store, done, err := victimStore(t.Context(), v.dir, v.device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), victimConfig(v.dir, store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{FTM, "slap"} {
+		if _, err := s.Provision(t.Context(), Device{name, serial}, pki().issuer(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Close(), done()); err != nil {
+		t.Fatal(err)
+	}
+	hunt(4)
 	t.Logf("%d times there was something to tidy up, after %d rotations", v.tidied, v.slap)
-	if v.slap == 0 && v.ftm == 0 {
-		t.Error("the processes were killed too early")
-	}
 }
