@@ -115,12 +115,19 @@ func (d *Driver) ask(n *node) (sighted, error) {
 	return seen, nil
 }
 
+// waking is how long a camera may be busy with waking up.
+const waking = 300 * time.Millisecond
+
 func openNode(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", path, meaning(path, err))
+	for deadline := time.Now().Add(waking); ; time.Sleep(waking / 10) {
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		switch {
+		case err == nil:
+			return fd, nil
+		case !errors.Is(err, unix.EBUSY) || time.Now().After(deadline):
+			return -1, fmt.Errorf("open %s: %w", path, meaning(path, err))
+		}
 	}
-	return fd, nil
 }
 
 // meaning gives an error of the kernel the meaning that it has for a scanner.

@@ -36,6 +36,9 @@ func (t *Twin) In(ctx context.Context, address byte, size int) ([]byte, error) {
 		}
 	} else {
 		t.at(ctx, StagePicture)
+		if t.has(Endless) {
+			t.drag(ctx)
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,6 +69,17 @@ func (t *Twin) In(ctx context.Context, address byte, size int) ([]byte, error) {
 		t.id ^= 1
 	}
 	return payload, nil
+}
+
+// drag keeps a picture without end from filling the wire.
+func (t *Twin) drag(ctx context.Context) {
+	timer := time.NewTimer(10 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.power():
+	case <-ctx.Done():
+	}
 }
 
 // Out takes nothing: a camera has no such endpoint.

@@ -1,0 +1,11 @@
+//go:build !hardware
+
+package v4l2
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
