@@ -73,9 +73,7 @@ func (c *counter) CertifyCounter(_ context.Context, qualifying []byte) (tpm.Stat
 	if c.certifyFault != nil {
 		return tpm.Statement{}, c.certifyFault
 	}
-	if c.value == 0 {
-		return tpm.Statement{}, tpm2.TPMRCNVUninitialized
-	}
+	c.value = max(c.value, 1)
 	name, err := tpm2.NVName(&c.public)
 	if err != nil {
 		return tpm.Statement{}, err

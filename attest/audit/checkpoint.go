@@ -62,8 +62,6 @@ func (c *Checkpoint) mark() mark { return mark{c.By, c.Count, c.Hash()} }
 // count has one checkpoint, and a count without one shows that something is
 // missing.
 type Checkpointer interface {
-	// Means is what its statements are made by.
-	Means() Means
 	// Certify makes a statement over digest with the counter as it stands. last
 	// is the count of the checkpoint before, 0 if there was none.
 	Certify(ctx context.Context, digest Hash, last uint64) (Statement, error)
@@ -86,14 +84,7 @@ func (l *Log) Checkpoint(ctx context.Context) error {
 }
 
 func (l *Log) checkpoint(ctx context.Context) error {
-	by := l.opts.Checkpointer
-	last := l.lastMark()
-	if last.By != by.Means() {
-		// A counter has no value before it moves for the first time.
-		if err := by.Spend(ctx); err != nil {
-			return err
-		}
-	}
+	by, last := l.opts.Checkpointer, l.lastMark()
 	c, err := l.certify(ctx, last)
 	if err != nil {
 		return err

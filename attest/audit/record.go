@@ -118,11 +118,11 @@ func split(line []byte) (text []byte, hash string, err error) {
 		return nil, "", errors.New("too short for a record")
 	}
 	text, tail := line[:len(line)-tailSize], line[len(line)-tailSize:]
-	hex, ok := bytes.CutPrefix(tail, []byte(hashMember))
-	if !ok || !bytes.HasSuffix(hex, []byte(lineEnd)) {
+	end, ok := bytes.CutPrefix(tail, []byte(hashMember))
+	if !ok || !bytes.HasSuffix(end, []byte(lineEnd)) {
 		return nil, "", errors.New("does not end with a hash")
 	}
-	return text, string(hex[:2*sha256.Size]), nil
+	return text, string(end[:2*sha256.Size]), nil
 }
 
 // decode reads a record from what is hashed of its line.

@@ -19,8 +19,6 @@ type signatures struct{ signer crypto.Signer }
 // checkpoints are marked BySignature and a Report of them is not RollbackProof.
 func WithSignature(signer crypto.Signer) Checkpointer { return signatures{signer} }
 
-func (signatures) Means() Means { return BySignature }
-
 func (s signatures) Certify(_ context.Context, digest Hash, last uint64) (Statement, error) {
 	public, err := x509.MarshalPKIXPublicKey(s.signer.Public())
 	if err != nil {

@@ -21,8 +21,9 @@ type Counter interface {
 	// IncrementCounter is TPM2_NV_Increment; it makes the counter when there is
 	// none.
 	IncrementCounter(ctx context.Context) (uint64, error)
-	// CertifyCounter is TPM2_NV_Certify over the whole counter. The statement's
-	// Public is the counter's TPMS_NV_PUBLIC.
+	// CertifyCounter is TPM2_NV_Certify over the whole counter, which gets a
+	// value first if it has none. The statement's Public is the counter's
+	// TPMS_NV_PUBLIC.
 	CertifyCounter(ctx context.Context, qualifying []byte) (tpm.Statement, error)
 }
 
@@ -30,8 +31,6 @@ type counted struct{ counter Counter }
 
 // WithTPM returns the checkpointer of a TPM.
 func WithTPM(counter Counter) Checkpointer { return counted{counter} }
-
-func (counted) Means() Means { return ByTPM }
 
 func (c counted) Certify(ctx context.Context, digest Hash, _ uint64) (Statement, error) {
 	made, err := c.counter.CertifyCounter(ctx, digest[:])
@@ -48,6 +47,16 @@ func (c counted) Certify(ctx context.Context, digest Hash, _ uint64) (Statement,
 func (c counted) Spend(ctx context.Context) error {
 	_, err := c.counter.IncrementCounter(ctx)
 	return err
+}
+
+// Count returns where a counter stands, for VerifyOptions.
+func Count(ctx context.Context, counter Counter) (uint64, error) {
+	var digest Hash // nothing: nobody is to trust the statement
+	st, err := WithTPM(counter).Certify(ctx, digest, 0)
+	if err != nil {
+		return 0, fmt.Errorf("read the audit counter: %w", err)
+	}
+	return st.Count, nil
 }
 
 // certified returns the count that a TPM's statement is about. It holds if the

@@ -1,5 +1,3 @@
-//go:build linux
-
 package audit
 
 import (
@@ -67,9 +65,9 @@ var disks = map[string]func(*testing.T) disk{"disk": smallDisk, "file size": sma
 // While there is no room, records wait; when there is, they are written in
 // their order, and those that memory did not hold are counted.
 func TestFullDisk(t *testing.T) {
-	for name, make := range disks {
+	for name, prepare := range disks {
 		t.Run(name, func(t *testing.T) {
-			d := make(t)
+			d := prepare(t)
 			o, messages := at(d.dir, newCounter().checkpointer())
 			l := mustOpen(t, o)
 			mustAppend(t, l, Event{Kind: Start})
