@@ -23,6 +23,7 @@ const maxAnswer = 1 << 20
 type answer struct {
 	Response json.RawMessage `json:"response"`
 	Errors   []answerError   `json:"errors"`
+	header   http.Header
 }
 
 type answerError struct {
@@ -74,37 +75,38 @@ func checkURL(text string) error {
 }
 
 // do sends a request and returns the answer, its errors being errors.
-func do(c *http.Client, r *http.Request) (*answer, *http.Response, error) {
+func do(c *http.Client, r *http.Request) (*answer, error) {
 	if err := checkURL(r.URL.String()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	resp, err := client(c).Do(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case len(body) > maxAnswer:
-		return nil, nil, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
+		return nil, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
 	}
 	a, err := parseAnswer(body)
 	switch {
 	case errors.As(err, new(answerError)):
-		return nil, nil, err
+		return nil, err
 	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, nil, errors.New("HTTP 401: the service does not take the client's token: " +
+		return nil, errors.New("HTTP 401: the service does not take the client's token: " +
 			"add the client id to auth.server.admin.allowed.audience of that service")
 	case resp.StatusCode == http.StatusForbidden:
-		return nil, nil, fmt.Errorf("HTTP 403: %s", hints["KER-ATH-403"])
+		return nil, fmt.Errorf("HTTP 403: %s", hints["KER-ATH-403"])
 	case resp.StatusCode != http.StatusOK:
-		return nil, nil, fmt.Errorf("HTTP %d: check the address", resp.StatusCode)
+		return nil, fmt.Errorf("HTTP %d: check the address", resp.StatusCode)
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: check the address", err)
+		return nil, fmt.Errorf("%w: check the address", err)
 	}
-	return a, resp, nil
+	a.header = resp.Header
+	return a, nil
 }
 
 // parseAnswer reads an answer and returns its first error as one.

@@ -50,7 +50,7 @@ func (k KeyManager) fetch(ctx context.Context) (*x509.Certificate, error) {
 	if err := authorized(ctx, r, k.Tokens); err != nil {
 		return nil, err
 	}
-	a, _, err := do(k.HTTP, r)
+	a, err := do(k.HTTP, r)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (m MasterData) fetch(ctx context.Context) (*x509.Certificate, error) {
 	if err := authorized(ctx, r, m.Tokens); err != nil {
 		return nil, err
 	}
-	a, _, err := do(m.HTTP, r)
+	a, err := do(m.HTTP, r)
 	if err != nil {
 		return nil, err
 	}

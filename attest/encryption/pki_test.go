@@ -54,7 +54,7 @@ func certificate(t testing.TB, cn string, key, by *rsa.PrivateKey, issuer *x509.
 		NotBefore: at.Add(-time.Hour), NotAfter: at.Add(30 * 24 * time.Hour),
 		BasicConstraintsValid: true, IsCA: issuer == nil, KeyUsage: x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign,
 	}
-	var public crypto.PublicKey = key.Public()
+	public := key.Public()
 	if edit != nil {
 		edit(template)
 		if template.PublicKey != nil {

@@ -111,15 +111,15 @@ func (a AuthManager) token(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	_, resp, err := do(a.HTTP, r)
+	answer, err := do(a.HTTP, r)
 	if err != nil {
 		return "", err
 	}
 	// The header has the token alone; a "Bearer" would be somebody's proxy.
-	if token := strings.TrimPrefix(resp.Header.Get("Authorization"), "Bearer "); token != "" {
+	if token := strings.TrimPrefix(answer.header.Get("Authorization"), "Bearer "); token != "" {
 		return token, nil
 	}
-	for _, c := range resp.Cookies() {
+	for _, c := range (&http.Response{Header: answer.header}).Cookies() {
 		if c.Name == "Authorization" && c.Value != "" {
 			return c.Value, nil
 		}
