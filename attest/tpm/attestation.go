@@ -28,6 +28,23 @@ type AttestationKey struct {
 	CreateSignature   []byte // TPMT_SIGNATURE
 }
 
+// Key returns the public key.
+func (a AttestationKey) Key() (*rsa.PublicKey, error) {
+	area, err := tpm2.Unmarshal[tpm2.TPMTPublic](a.Public)
+	if err != nil {
+		return nil, fmt.Errorf("attestation key: %w", err)
+	}
+	key, err := tpm2.Pub(*area)
+	if err != nil {
+		return nil, fmt.Errorf("attestation key: %w", err)
+	}
+	public, ok := key.(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("attestation key is a %T, expected RSA", key)
+	}
+	return public, nil
+}
+
 // AttestationKey returns the store's attestation key. It is made when it is
 // first asked for, and later when its files were lost: another then, unless
 // the label was left. A chip may take a minute to make it.
