@@ -118,17 +118,18 @@ func hand(timeout time.Duration) Request {
 // A scanner for single fingers takes a hand, whichever way it shows that a
 // finger was lifted. A finger that rests is not taken for the next.
 func TestFingerAfterFinger(t *testing.T) {
-	const frame = 200 * time.Millisecond
 	for name, tt := range map[string]struct {
 		abilities driver.Abilities
-		// lift is what comes between two fingers; each rests for a second before.
+		frame     time.Duration // each finger rests for five of them
+		// lift is what comes between two fingers.
 		lift  func(ctx context.Context, yield func(driver.Frame, error) bool) bool
 		taken int
 	}{
-		"an empty glass":    {driver.Abilities{Streams: true}, func(ctx context.Context, yield func(driver.Frame, error) bool) bool { return yield(glass(), nil) }, 4},
-		"a pause":           {driver.Abilities{}, func(ctx context.Context, _ func(driver.Frame, error) bool) bool { return pause(ctx, time.Second) }, 4},
-		"it sees to itself": {driver.Abilities{Selects: true}, func(context.Context, func(driver.Frame, error) bool) bool { return true }, 4},
-		"nothing":           {driver.Abilities{Streams: true}, func(context.Context, func(driver.Frame, error) bool) bool { return true }, 1},
+		"an empty glass":        {driver.Abilities{Streams: true}, 200 * time.Millisecond, func(ctx context.Context, yield func(driver.Frame, error) bool) bool { return yield(glass(), nil) }, 4},
+		"a pause":               {driver.Abilities{}, 200 * time.Millisecond, func(ctx context.Context, _ func(driver.Frame, error) bool) bool { return pause(ctx, time.Second) }, 4},
+		"a pause in a slow row": {driver.Abilities{}, 3 * time.Second, func(ctx context.Context, _ func(driver.Frame, error) bool) bool { return pause(ctx, 5*time.Second) }, 4},
+		"it sees to itself":     {driver.Abilities{Selects: true}, 200 * time.Millisecond, func(context.Context, func(driver.Frame, error) bool) bool { return true }, 4},
+		"nothing":               {driver.Abilities{Streams: true}, 200 * time.Millisecond, func(context.Context, func(driver.Frame, error) bool) bool { return true }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestFingerAfterFinger(t *testing.T) {
 					}
 					for {
 						for range 5 {
-							if !yield(finger(number), nil) || !pause(ctx, frame) {
+							if !pause(ctx, tt.frame) || !yield(finger(number), nil) {
 								return
 							}
 						}
@@ -164,7 +165,7 @@ func TestFingerAfterFinger(t *testing.T) {
 					})
 				}()
 				synctest.Wait()
-				samples, err := s.Capture(t.Context(), hand(8*time.Second))
+				samples, err := s.Capture(t.Context(), hand(40*tt.frame))
 				s.EndPreview()
 				<-shown
 				hangUp()

@@ -105,16 +105,16 @@ func (s *Scanner) samples(ctx context.Context, v *visit, req Request) ([]Sample,
 		return nil, err
 	}
 	var samples []Sample
+	var before turn
 	rounds := req.rounds()
 	for i, positions := range rounds {
 		// A round that never reaches the score still leaves the others a share of the time.
 		deadline, _ := ctx.Deadline()
 		share := time.Until(deadline) / time.Duration(len(rounds)-i)
-		var before *turn
 		if req.OneByOne && i > 0 {
-			before = &turn{last: samples[i-1], lifted: s.Info().Abilities.Selects, since: time.Now()}
+			before.begin(&samples[i-1], s.Info().Abilities.Selects)
 		}
-		best, err := s.best(ctx, v, req, positions, share, before)
+		best, err := s.best(ctx, v, req, positions, share, &before)
 		if err != nil {
 			return nil, err
 		}
@@ -125,14 +125,18 @@ func (s *Scanner) samples(ctx context.Context, v *visit, req Request) ([]Sample,
 }
 
 // best looks at frames until one reaches the score. After share it is content
-// with any usable frame, and ctx ends the search. before, if there is one, has
-// to be over first.
+// with any usable frame, and ctx ends the search. The turn before has to be over
+// first.
 func (s *Scanner) best(ctx context.Context, v *visit, req Request, positions []driver.Position, share time.Duration, before *turn) ([]Sample, error) {
 	target := s.reachable(driver.Target{Sensor: req.Sensor, Positions: positions, Exceptions: req.Exceptions})
 	var best View
 	enough := time.Now().Add(share)
 	problem := ErrNothing
-	shown := screen{show: s.show, last: View{Hint: prompt(target)}}
+	ask := View{Hint: prompt(target)}
+	shown := screen{show: s.show, last: ask}
+	if before.waiting() {
+		shown.last.Hint = LiftFinger
+	}
 	err := s.look(ctx, v, target, req.Profile, func(view View) bool {
 		if !before.over(&view) {
 			view.Hint = LiftFinger
@@ -150,7 +154,9 @@ func (s *Scanner) best(ctx context.Context, v *visit, req Request, positions []d
 		reached := best.Usable() && best.Score >= req.Score && req.Score < 100
 		return !reached && (!best.Usable() || time.Now().Before(enough))
 	}, func() {
-		before.pause()
+		if before.pause() {
+			shown.last = ask
+		}
 		shown.again()
 	})
 	switch {

@@ -7,39 +7,55 @@ import (
 )
 
 // liftTime is how long no frame has to come from a scanner that does not
-// stream, until nothing is on it. A module that is slow to send a picture may
-// take as long with a finger on it; that picture then shows the finger that
-// rests there.
+// stream, until nothing is on it; longer for one that was seen to need longer
+// for a picture.
 const liftTime = 700 * time.Millisecond
 
 // A turn is that of the finger before, in a capture of finger after finger. It
-// is over once the finger was lifted and another is there.
+// is over once that finger was lifted and another is there. The zero value and
+// nil are over.
 type turn struct {
-	last   Sample
-	lifted bool
-	since  time.Time // the last frame, or the beginning
+	last    *Sample
+	selects bool // the scanner asks for the finger to be lifted by itself
+	lifted  bool
+	since   time.Time     // the last frame, or the beginning
+	slow    time.Duration // how long a picture took while a finger rested
 }
 
-// over says whether what is seen belongs to the next finger. No turn is over.
+// begin makes it the turn of the finger just captured.
+func (t *turn) begin(last *Sample, selects bool) {
+	t.last, t.selects, t.lifted, t.since = last, selects, selects, time.Now()
+}
+
+// waiting says whether the finger before has still to be lifted.
+func (t *turn) waiting() bool { return t != nil && t.last != nil && !t.lifted }
+
+// over says whether what is seen belongs to the next finger.
 func (t *turn) over(v *View) bool {
-	if t == nil {
+	if t == nil || t.last == nil {
 		return true
 	}
+	took := time.Since(t.since)
 	t.since = time.Now()
-	if !v.blank() && !v.Usable() && v.Problem == nil { // a picture of nothing
-		t.lifted = true
+	switch {
+	case !v.Usable():
+		t.lifted = t.lifted || !v.blank() && v.Problem == nil // a picture of nothing
+	case resting(t.last.Image, v.Samples[0].Image):
+		// It was there all the time, however long the picture took.
+		t.lifted, t.slow = t.selects, took
+		return false
 	}
-	if !v.Usable() {
-		return t.lifted
-	}
-	return t.lifted && !resting(t.last.Image, v.Samples[0].Image)
+	return t.lifted
 }
 
-// pause is called while no frame comes.
-func (t *turn) pause() {
-	if t != nil && time.Since(t.since) >= liftTime {
-		t.lifted = true
+// pause is called while no frame comes. It says whether that was what ended the
+// wait.
+func (t *turn) pause() bool {
+	if !t.waiting() || time.Since(t.since) < max(liftTime, t.slow*3/2) {
+		return false
 	}
+	t.lifted = true
+	return true
 }
 
 // resting says whether two pictures are of one finger that did not move between
