@@ -236,8 +236,9 @@ func (s *Set) check(r record, signer crypto.Signer, certs []*x509.Certificate) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(chain) == 1 && len(certs) > 1 {
-		return nil, nil, fmt.Errorf("%w: none of the %d others issued it", attest.ErrUntrusted, len(certs)-1)
+	isAuthority := func(c *x509.Certificate) bool { return c.IsCA }
+	if s.config.Trust == nil && len(chain) == 1 && slices.ContainsFunc(certs, isAuthority) {
+		return nil, nil, fmt.Errorf("%w: none of the authorities that came with it issued it", attest.ErrUntrusted)
 	}
 	now := s.config.Now()
 	if err := checkTime(chain[0], now); err != nil {

@@ -106,6 +106,9 @@ type Set struct {
 // device whose key cannot be used does not make it fail: Device says why. A
 // second Open on the directory fails with ErrInUse until Close. On a read-only
 // disk identities work and nothing can be changed.
+//
+// Each key signs once, so that Open takes as long as the key store does for
+// that.
 func Open(ctx context.Context, config Config) (*Set, error) {
 	config.FTMOrganisation = cmp.Or(config.FTMOrganisation, config.Organisation)
 	config.RotateAfter = cmp.Or(config.RotateAfter, DefaultRotateAfter)

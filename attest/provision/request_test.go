@@ -270,6 +270,25 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
+// Authorities that are known need not come along.
+func TestImportBareCertificates(t *testing.T) {
+	m, folder := newMachine(t), t.TempDir()
+	m.config = func(c *Config) {
+		c.Trust.Add(attest.DomainDevice, pki().device.cert)
+	}
+	s := m.start()
+	if _, err := s.WriteRequests(t.Context(), folder, slap, Device{"iris", serial}); err != nil {
+		t.Fatal(err)
+	}
+	certs := slices.DeleteFunc(certify(t, folder), func(c *x509.Certificate) bool { return c.IsCA })
+	if names, err := s.ImportCertificates(t.Context(), certs); err != nil || !slices.Equal(names, []string{"iris", "slap"}) {
+		t.Errorf("imported %v, %v", names, err)
+	}
+	if id, err := s.Device("slap"); err != nil || len(id.Chain()) != 1 {
+		t.Error(err)
+	}
+}
+
 // A key that waits makes room for one that is in use before, for one of another
 // serial number, and when it is lost.
 func TestRequestReplaced(t *testing.T) {
