@@ -1,0 +1,27 @@
+// Package usb is the explicit list of the drivers that need libusb. They run in
+// the helper program sbid-usb alone: nothing that sbid is made of imports this
+// package.
+package usb
+
+import (
+	"fmt"
+
+	"sbid/driver"
+	"sbid/driver/internal/usb"
+	"sbid/driver/nb1010"
+	"sbid/driver/uru4000"
+)
+
+// Drivers returns every driver of this build that needs libusb.
+func Drivers() (driver.Registry, error) {
+	bus := usb.System()
+	uru, err := uru4000.New(bus, uru4000.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("usb drivers: %w", err)
+	}
+	next, err := nb1010.New(bus, nb1010.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("usb drivers: %w", err)
+	}
+	return driver.NewRegistry(uru, next), nil
+}
