@@ -14,7 +14,10 @@ type runCmd struct {
 // Run serves the scanners of this machine until ctx ends.
 func (r *runCmd) Run(ctx context.Context, c *console) error {
 	log := r.Logger(c.err)
-	drivers := all.Drivers()
+	drivers, err := all.Drivers(all.Config{})
+	if err != nil {
+		return err
+	}
 	if len(drivers) == 0 {
 		log.Warn("this build has no driver: clients are told that no scanner is connected")
 	}
