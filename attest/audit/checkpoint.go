@@ -75,6 +75,9 @@ type Checkpointer interface {
 func (l *Log) Checkpoint(ctx context.Context) error {
 	l.checkpointing.Lock()
 	defer l.checkpointing.Unlock()
+	if l.opts.Checkpointer == nil {
+		return errors.New("audit checkpoint: the log was opened without a checkpointer")
+	}
 	l.setCertifying(true)
 	defer l.setCertifying(false)
 	if err := l.checkpoint(ctx); err != nil {

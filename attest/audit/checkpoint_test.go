@@ -82,6 +82,30 @@ func TestOldCopyShows(t *testing.T) {
 	}
 }
 
+// A log that was replaced as a whole holds by itself, and does not before one
+// who saw the old one.
+func TestReplacedLogShows(t *testing.T) {
+	c := newCounter()
+	dir := writeLog(t, c)
+	options := c.options()
+	seen := verify(t, dir, options).Last
+	options.Earlier = []Checkpoint{*seen}
+	verify(t, dir, options)
+	o, _ := at(t.TempDir(), c.checkpointer())
+	l := mustOpen(t, o)
+	// As who replaces it would: it goes on from a past that is gone.
+	l.state.mark, l.state.file = mark{ByTPM, c.value - 1, Hash{1}}, fileHeader{Number: 8, First: 9}
+	mustAppend(t, l, Event{Kind: Start, Detail: "nothing happened"})
+	mustCheckpoint(t, l)
+	mustClose(t, l)
+	options = c.options()
+	verify(t, o.Dir, options)
+	options.Earlier = []Checkpoint{*seen}
+	if _, err := Verify(t.Context(), o.Dir, options); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "seen before, is not in the log") {
+		t.Error(err)
+	}
+}
+
 // Wherever a checkpoint is interrupted, the next one goes on without a gap.
 func TestInterruptedCheckpoint(t *testing.T) {
 	down := errors.New("TPM is away")
@@ -210,6 +234,13 @@ func TestForgedStatement(t *testing.T) {
 	other.By = "word of honour"
 	if err := other.check(key); err == nil {
 		t.Error("an unknown means was taken")
+	}
+}
+
+func TestNoCheckpointer(t *testing.T) {
+	o, _ := at(t.TempDir(), nil)
+	if err := mustOpen(t, o).Checkpoint(t.Context()); err == nil {
+		t.Error("a checkpoint by nobody")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -31,6 +32,11 @@ type VerifyOptions struct {
 	// unknown. It shows that the end of a log was cut off, or that an older copy
 	// of it was put back.
 	Count uint64
+	// Earlier are checkpoints of this log that were seen before, and whose files
+	// should still be there. They show that the log was replaced as a whole, by
+	// one that says that its beginning was removed in its time: nothing in such
+	// a log itself shows that.
+	Earlier []Checkpoint
 }
 
 // A Report says what was found in a log.
@@ -71,6 +77,10 @@ func (f Finding) String() string {
 // every line and every checkpoint. It changes nothing and may run beside the
 // service that writes the log. When something is wrong, the error wraps
 // ErrBroken, names the first problem, and the report has all of them.
+//
+// What no log can show by itself: records after the last checkpoint that were
+// left out (see Report.Tail; VerifyOptions.Count shows missing checkpoints), and
+// another log in the place of all of it (see VerifyOptions.Earlier).
 func Verify(ctx context.Context, path string, o VerifyOptions) (Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -118,17 +128,27 @@ func verifyDir(ctx context.Context, dir string, o VerifyOptions) (Report, error)
 
 // A verifier reads the lines of all files one after the other.
 type verifier struct {
-	opts   VerifyOptions
-	state  state
-	report Report
-	oldest uint64 // number of the first file
-	broken bool   // the file's other lines say nothing any more
-	torn   bool   // the last file ends within a line
-	name   string
+	opts    VerifyOptions
+	state   state
+	report  Report
+	missing []mark // what was seen earlier and not found yet
+	oldest  uint64 // number of the first file
+	broken  bool   // the file's other lines say nothing any more
+	torn    bool   // the last file ends within a line
+	name    string
 }
 
 func newVerifier(o VerifyOptions) *verifier {
-	return &verifier{opts: o, report: Report{RollbackProof: true}}
+	v := &verifier{opts: o, report: Report{RollbackProof: true}}
+	for _, c := range o.Earlier {
+		v.missing = append(v.missing, c.mark())
+	}
+	return v
+}
+
+// see takes note of a checkpoint that is in the log, or remembered by it.
+func (v *verifier) see(m mark) {
+	v.missing = slices.DeleteFunc(v.missing, func(other mark) bool { return other == m })
 }
 
 // dir reads all files.
@@ -207,6 +227,7 @@ func (v *verifier) line(number int, line []byte) {
 	}
 	if header {
 		v.report.Files++
+		v.see(v.state.mark)
 		v.oldest = cmp.Or(v.oldest, v.state.file.Number)
 	}
 	v.report.Records++
@@ -249,6 +270,7 @@ func (v *verifier) checkpoint(line int, c *Checkpoint) {
 	if problem != nil {
 		v.problem(line, "checkpoint: "+problem.Error())
 	}
+	v.see(c.mark())
 	v.report.RollbackProof = v.report.RollbackProof && c.By == ByTPM
 }
 
@@ -285,6 +307,9 @@ func (v *verifier) finish() Report {
 	r := &v.report
 	if first := v.state.file.First; v.oldest > first {
 		r.Problems = append(r.Problems, Finding{Text: fmt.Sprintf("files %d to %d are missing", first, v.oldest-1)})
+	}
+	for _, e := range v.missing {
+		r.Problems = append(r.Problems, Finding{Text: fmt.Sprintf("checkpoint %d, which was seen before, is not in the log", e.Count)})
 	}
 	if count := v.opts.Count; count > v.state.mark.Count+1 {
 		r.Problems = append(r.Problems, Finding{Text: fmt.Sprintf(
