@@ -83,7 +83,11 @@ func makePassphrase(dir, path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	return text, statedir.WriteFile(path, text, 0o600)
+	err = statedir.CreateFile(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return statedir.ReadSecret(path) // another program was faster
+	}
+	return text, err
 }
 
 // encryptKey returns the text of a key's file.

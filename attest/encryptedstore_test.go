@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -257,6 +258,31 @@ func TestLostPassphrase(t *testing.T) {
 	}
 	if _, err := os.Stat(passphrase); err == nil {
 		t.Error("a new passphrase was made")
+	}
+}
+
+// Programs that start at once agree on one passphrase.
+func TestOnePassphrase(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "passphrase")
+	found := make(chan string, 8)
+	var wg sync.WaitGroup
+	for range cap(found) {
+		wg.Go(func() {
+			s, err := NewEncryptedFileStore(dir, path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			found <- string(s.passphrase)
+		})
+	}
+	wg.Wait()
+	close(found)
+	first := <-found
+	for other := range found {
+		if other != first {
+			t.Error("two passphrases")
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -35,5 +36,35 @@ func TestReadSecret(t *testing.T) {
 		if _, err := ReadSecret(path); (err == nil) != ok {
 			t.Errorf("mode %04o: %v", mode, err)
 		}
+	}
+}
+
+func TestCreateFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	made := make(chan string, 5)
+	var wg sync.WaitGroup
+	for _, text := range []string{"a", "b", "c", "d", "e"} {
+		wg.Go(func() {
+			switch err := CreateFile(path, []byte(text)); {
+			case err == nil:
+				made <- text
+			case !errors.Is(err, fs.ErrExist):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	close(made)
+	if len(made) != 1 {
+		t.Fatalf("made %d times", len(made))
+	}
+	if b, err := ReadSecret(path); err != nil || string(b) != <-made {
+		t.Errorf("%q, %v", b, err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("left %v, %v", entries, err)
+	}
+	if err := CreateFile(filepath.Join(path, "below"), nil); err == nil || errors.Is(err, fs.ErrExist) {
+		t.Errorf("made below a file: %v", err)
 	}
 }

@@ -60,3 +60,26 @@ func removeIfThere(path string) error {
 	}
 	return nil
 }
+
+// CreateFile makes the file at path, with data and readable by its owner alone,
+// whole or not at all. A file that is there stays, and the error is
+// fs.ErrExist: of many who call it at once, one succeeds.
+func CreateFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+temporary)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	// Unlike a rename, a link replaces nothing.
+	if err := os.Link(f.Name(), path); err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
