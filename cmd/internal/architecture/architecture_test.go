@@ -23,6 +23,8 @@ type room struct {
 	ours []string
 	// stdOnly: of everything else, only the standard library.
 	stdOnly bool
+	// also lists modules that a room of the standard library may import.
+	also []string
 	// alone: the room is this one package, and what is below it another room.
 	alone bool
 }
@@ -30,12 +32,13 @@ type room struct {
 var rooms = []room{
 	{path: "cmd/sbisim", ours: []string{"cmd/internal", "sbi", "capture", "attest", "driver", "simulator"}},
 	{path: "cmd/sbid", ours: []string{"cmd/internal", "sbi", "capture", "attest", "driver"}},
+	{path: "cmd/sbid-usb", ours: []string{"cmd/internal", "driver"}},
 	{path: "cmd/internal", ours: []string{"sbi", "capture", "attest", "driver"}},
 	{path: "sbi/client"},
 	{path: "sbi", ours: []string{"capture", "attest", "driver"}},
 	{path: "capture", ours: []string{"driver"}},
 	{path: "attest"},
-	{path: "simulator", ours: []string{"driver"}, stdOnly: true},
+	{path: "simulator", ours: []string{"driver"}, stdOnly: true, also: []string{"golang.org/x/sys"}},
 	{path: "driver", stdOnly: true, alone: true},
 	{path: "driver"},
 }
@@ -44,6 +47,9 @@ const (
 	module = "sbid"
 	// shim is the one package that calls C: the codec of JPEG 2000.
 	shim = "capture/imagecodec"
+	// libusb calls C as well, and is reached from usb alone.
+	libusb = "github.com/google/gousb"
+	usb    = "driver/internal/usb"
 )
 
 // A pkg is what the Go command tells of a package.
@@ -81,7 +87,9 @@ func violations(pkgs []pkg) []string {
 				if !rooms[i].allows(other) {
 					found = append(found, path+" imports "+other)
 				}
-			} else if rooms[i].stdOnly && !standard[imported] {
+			} else if within(imported, libusb) && !within(path, usb) {
+				found = append(found, path+" imports libusb, which only "+usb+" may")
+			} else if rooms[i].stdOnly && !standard[imported] && !slices.ContainsFunc(rooms[i].also, func(m string) bool { return within(imported, m) }) {
 				found = append(found, path+" imports "+imported+" from outside the standard library")
 			}
 		}
@@ -174,6 +182,22 @@ func TestProductionDaemonHasNoSimulator(t *testing.T) {
 	}
 }
 
+// The daemon starts where libusb is missing: only its helper is linked with it.
+func TestDaemonHasNoLibusb(t *testing.T) {
+	for name, env := range systems {
+		t.Run(name, func(t *testing.T) {
+			for _, p := range list(t, env, "./cmd/sbid", "./cmd/sbisim") {
+				if path, _ := inModule(p.ImportPath); within(p.ImportPath, libusb) || within(path, usb) {
+					t.Errorf("the daemon depends on %s", p.ImportPath)
+				}
+			}
+		})
+	}
+	if !slices.ContainsFunc(list(t, systems["linux"], "./cmd/sbid-usb"), func(p pkg) bool { return p.ImportPath == libusb }) {
+		t.Error("the helper is not linked with libusb either")
+	}
+}
+
 func TestViolationsAreSeen(t *testing.T) {
 	tests := map[string]struct {
 		pkg  pkg
@@ -189,12 +213,15 @@ func TestViolationsAreSeen(t *testing.T) {
 		"simulator in shared code":     {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/internal/daemon"}, "cmd/internal/daemon imports simulator"},
 		"simulator where it belongs":   {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/sbisim"}, ""},
 		"contract with a library":      {pkg{Imports: []string{"golang.org/x/sys/unix"}, ImportPath: "sbid/driver"}, "driver imports golang.org/x/sys/unix from outside the standard library"},
+		"twin with system calls":       {pkg{Imports: []string{"golang.org/x/sys/unix"}, ImportPath: "sbid/simulator/usb"}, ""},
 		"contract on a driver":         {pkg{Imports: []string{"sbid/driver/all"}, ImportPath: "sbid/driver"}, "driver imports driver/all"},
 		"driver on the contract":       {pkg{Imports: []string{"sbid/driver", "go.bug.st/serial"}, ImportPath: "sbid/driver/zfm"}, ""},
 		"driver that knows its caller": {pkg{Imports: []string{"sbid/capture"}, ImportPath: "sbid/driver/zfm"}, "driver/zfm imports capture"},
 		"contract on the standard":     {pkg{Imports: []string{"image", "unsafe"}, ImportPath: "sbid/driver"}, ""},
 		"C in the shim":                {pkg{CgoFiles: []string{"a.go"}, ImportPath: "sbid/capture/imagecodec"}, ""},
 		"C elsewhere":                  {pkg{CgoFiles: []string{"a.go"}, ImportPath: "sbid/attest"}, "attest calls C, which only capture/imagecodec may"},
+		"libusb in its place":          {pkg{Imports: []string{"github.com/google/gousb"}, ImportPath: "sbid/driver/internal/usb"}, ""},
+		"libusb in a driver":           {pkg{Imports: []string{"github.com/google/gousb"}, ImportPath: "sbid/driver/uru4000"}, "driver/uru4000 imports libusb, which only driver/internal/usb may"},
 		"room that nobody knows":       {pkg{ImportPath: "sbid/util"}, "util is in no room"},
 		"folder that starts like ours": {pkg{ImportPath: "sbid/drivers"}, "drivers is in no room"},
 		"other people's packages":      {pkg{Imports: []string{"net"}, CgoFiles: []string{"a.go"}, ImportPath: "example.org/x"}, ""},
