@@ -92,7 +92,7 @@ func testCutAtEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, l, capture(1), capture(2))
+	mustAppend(t, l, Event{Kind: Rotate, Device: "SLAP00000001"}, Event{Kind: Stop})
 	mustClose(t, l)
 	text, err := os.ReadFile(path)
 	if err != nil {
