@@ -31,6 +31,7 @@ type room struct {
 
 var rooms = []room{
 	{path: "cmd/sbisim", ours: []string{"cmd/internal", "sbi", "capture", "attest", "driver", "simulator"}},
+	{path: "cmd/sbidca", ours: []string{"cmd/internal", "attest"}},
 	{path: "cmd/sbid", ours: []string{"cmd/internal", "sbi", "capture", "attest", "driver"}},
 	{path: "cmd/sbid-usb", ours: []string{"cmd/internal", "driver"}},
 	{path: "cmd/internal", ours: []string{"sbi", "capture", "attest", "driver"}},
@@ -210,6 +211,7 @@ func TestViolationsAreSeen(t *testing.T) {
 		"attest that knows fingers":    {pkg{Imports: []string{"sbid/capture"}, ImportPath: "sbid/attest/developer"}, "attest/developer imports capture"},
 		"client that leans on us":      {pkg{Imports: []string{"sbid/sbi"}, ImportPath: "sbid/sbi/client"}, "sbi/client imports sbi"},
 		"simulator in the daemon":      {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/sbid"}, "cmd/sbid imports simulator"},
+		"attestation CA on devices":    {pkg{Imports: []string{"sbid/capture"}, ImportPath: "sbid/cmd/sbidca"}, "cmd/sbidca imports capture"},
 		"simulator in shared code":     {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/internal/daemon"}, "cmd/internal/daemon imports simulator"},
 		"simulator where it belongs":   {pkg{Imports: []string{"sbid/simulator"}, ImportPath: "sbid/cmd/sbisim"}, ""},
 		"contract with a library":      {pkg{Imports: []string{"golang.org/x/sys/unix"}, ImportPath: "sbid/driver"}, "driver imports golang.org/x/sys/unix from outside the standard library"},
