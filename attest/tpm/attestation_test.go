@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"sbid/attest"
+	"sbid/attest/internal/tpmtest"
 )
 
 // attested parses a statement as one who only has bytes does, and checks its
@@ -67,15 +68,11 @@ func TestEndorsement(t *testing.T) {
 	if err != nil || len(bare.Certificates) > 0 {
 		t.Fatalf("%d certificates, %v", len(bare.Certificates), err)
 	}
-	key, err := x509.ParsePKIXPublicKey(bare.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	maker := newManufacturer(t)
-	certificate := maker.endorse(t, key)
+	maker := tpmtest.NewManufacturer(t)
+	certificate := maker.Endorse(t, 2, bare.Public, nil)
 	soft.defineNV(t, ekCertificate, append(bytes.Clone(certificate.Raw), bytes.Repeat([]byte{0xFF}, 700)...))
 	// The chain goes on from one index to the next wherever that ends.
-	chain := slices.Concat(maker.authority.Raw, maker.root.Raw)
+	chain := slices.Concat(maker.Authority.Raw, maker.Root.Raw)
 	soft.defineNV(t, ekChainFirst, chain[:100])
 	soft.defineNV(t, ekChainFirst+1, chain[100:])
 
@@ -83,7 +80,7 @@ func TestEndorsement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []*x509.Certificate{certificate, maker.authority, maker.root}
+	want := []*x509.Certificate{certificate, maker.Authority, maker.Root}
 	if !slices.EqualFunc(e.Certificates, want, (*x509.Certificate).Equal) || !bytes.Equal(e.Public, bare.Public) {
 		t.Errorf("got %d certificates, want 3 in order", len(e.Certificates))
 	}
@@ -104,18 +101,18 @@ func TestEndorsement(t *testing.T) {
 }
 
 func TestParseCertificates(t *testing.T) {
-	maker := newManufacturer(t)
+	maker := tpmtest.NewManufacturer(t)
 	for name, test := range map[string]struct {
 		data []byte
 		want int // certificates, -1 for an error
 	}{
 		"nothing":       {nil, 0},
 		"zeros":         {make([]byte, 100), 0},
-		"one":           {maker.root.Raw, 1},
-		"two":           {slices.Concat(maker.root.Raw, maker.authority.Raw), 2},
-		"filled up":     {append(bytes.Clone(maker.root.Raw), 0xFF, 0xFF), 1},
-		"cut short":     {maker.root.Raw[:200], -1},
-		"too many":      {bytes.Repeat(maker.root.Raw, maxEKCertificates+1), -1},
+		"one":           {maker.Root.Raw, 1},
+		"two":           {slices.Concat(maker.Root.Raw, maker.Authority.Raw), 2},
+		"filled up":     {append(bytes.Clone(maker.Root.Raw), 0xFF, 0xFF), 1},
+		"cut short":     {maker.Root.Raw[:200], -1},
+		"too many":      {bytes.Repeat(maker.Root.Raw, maxEKCertificates+1), -1},
 		"no DER":        {[]byte("text"), -1},
 		"another thing": {[]byte{0x30, 0x00}, -1},
 	} {
@@ -127,8 +124,8 @@ func TestParseCertificates(t *testing.T) {
 }
 
 func FuzzParseCertificates(f *testing.F) {
-	maker := newManufacturer(f)
-	f.Add(slices.Concat(maker.authority.Raw, maker.root.Raw, []byte{0xFF}))
+	maker := tpmtest.NewManufacturer(f)
+	f.Add(slices.Concat(maker.Authority.Raw, maker.Root.Raw, []byte{0xFF}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := parseCertificates(data)
 		if err != nil {
