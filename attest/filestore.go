@@ -99,47 +99,67 @@ func (s *FileStore) Create(ctx context.Context, name string) (crypto.Signer, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := absent(path, name); err != nil {
-		return nil, err
+	if err := absent(path); err != nil {
+		return nil, fmt.Errorf("make key %s: %w", name, err)
 	}
 	key, err := rsa.GenerateKey(rand.Reader, minKeyBits)
 	if err != nil {
 		return nil, fmt.Errorf("make key %s: %w", name, err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("make key %s: %w", name, err)
-	}
-	defer clear(der)
-	text, err := s.encode(der)
-	if err != nil {
-		return nil, fmt.Errorf("make key %s: %w", name, err)
-	}
-	defer clear(text)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// Again, because another Create may have come first meanwhile.
-	if err := absent(path, name); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := statedir.WriteFile(path, text, 0o600); err != nil {
+	if err := s.write(ctx, path, key); err != nil {
 		return nil, fmt.Errorf("make key %s: %w", name, err)
 	}
 	return key, nil
 }
 
-func absent(path, name string) error {
+// Import writes the file of a key that was made elsewhere, such as one of a
+// PKCS #12 file. It returns ErrWeakKey for one that may not be used.
+func (s *FileStore) Import(ctx context.Context, name string, key *rsa.PrivateKey) (crypto.Signer, error) {
+	path, err := s.path(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := rsaPublic(&key.PublicKey); err != nil {
+		return nil, fmt.Errorf("import key %s: %w", name, err)
+	}
+	if err := s.write(ctx, path, key); err != nil {
+		return nil, fmt.Errorf("import key %s: %w", name, err)
+	}
+	return key, nil
+}
+
+// write writes the file of a key, unless there is one at path.
+func (s *FileStore) write(ctx context.Context, path string, key *rsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	defer clear(der)
+	text, err := s.encode(der)
+	if err != nil {
+		return err
+	}
+	defer clear(text)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := absent(path); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return statedir.WriteFile(path, text, 0o600)
+}
+
+func absent(path string) error {
 	switch _, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("make key %s: %w", name, err)
+		return err
 	}
-	return fmt.Errorf("make key %s: %w: %s", name, ErrKeyExists, path)
+	return fmt.Errorf("%w: %s", ErrKeyExists, path)
 }
 
 // Delete removes the key's file. Signers that were handed out go on working.

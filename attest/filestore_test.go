@@ -72,6 +72,30 @@ func TestFileStoreKeepsKeys(t *testing.T) {
 	}
 }
 
+func TestFileStoreImports(t *testing.T) {
+	s, _ := newStore(t)
+	ctx := t.Context()
+	if _, err := s.Import(ctx, "device", deviceKey()); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := s.Signer(ctx, "device")
+	if err != nil || !loaded.(*rsa.PrivateKey).Equal(deviceKey()) {
+		t.Errorf("another key after loading, or %v", err)
+	}
+	if _, err := s.Import(ctx, "device", otherKey()); !errors.Is(err, ErrKeyExists) {
+		t.Errorf("over another: %v", err)
+	}
+	if _, err := s.Import(ctx, "short", shortKey(t)); !errors.Is(err, ErrWeakKey) {
+		t.Errorf("a short key: %v", err)
+	}
+	if _, err := s.Import(ctx, "../device", otherKey()); err == nil {
+		t.Error("imported outside the directory")
+	}
+	if names, err := s.List(ctx); err != nil || !slices.Equal(names, []string{"device"}) {
+		t.Errorf("keys %v, %v", names, err)
+	}
+}
+
 func TestFileStoreNames(t *testing.T) {
 	s, dir := newStore(t)
 	ctx := t.Context()
