@@ -35,43 +35,48 @@ func (s *Set) Import(ctx context.Context, path string) ([]string, error) {
 	return names, nil
 }
 
-// ImportCertificates is Import of certificates that were read already.
+// ImportCertificates is Import of certificates that were read already. Those
+// that are in use may be there once more.
 func (s *Set) ImportCertificates(ctx context.Context, certs []*x509.Certificate) ([]string, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.changing.Unlock()
-	// Those that are in use already may be there once more.
-	known := func(c *x509.Certificate) bool {
-		return c.IsCA || slices.ContainsFunc(s.Names(), func(name string) bool {
-			h := s.holder(name)
-			return h.current != nil && h.current.leaf().Equal(c)
-		})
-	}
-	left := slices.DeleteFunc(slices.Clone(certs), known)
+	left := slices.DeleteFunc(slices.Clone(certs), s.uses)
+	again := len(left) < len(certs)
 	var names []string
 	var errs []error
 	for _, name := range s.Names() {
-		took, err := s.importFor(ctx, name, certs, left)
+		key, err := s.importFor(ctx, name, left)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		} else if took != nil {
+		} else if key != nil {
 			names = append(names, name)
 		}
-		left = slices.DeleteFunc(left, func(c *x509.Certificate) bool { return took != nil && took.Equal(c.PublicKey) })
+		left = slices.DeleteFunc(left, func(c *x509.Certificate) bool { return key != nil && key.Equal(c.PublicKey) })
 	}
 	for _, c := range left {
-		errs = append(errs, fmt.Errorf("%w: %q is for a key that is unknown here, or was replaced", ErrNotRequested, c.Subject))
+		if !c.IsCA {
+			errs = append(errs, fmt.Errorf("%w: %q is for a key that is unknown here, or was replaced", ErrNotRequested, c.Subject))
+		}
 	}
-	if len(certs) == 0 {
-		errs = append(errs, errors.New("there is none"))
+	if names == nil && errs == nil && !again {
+		errs = append(errs, fmt.Errorf("%w: all %d are of authorities", ErrNotRequested, len(certs)))
 	}
 	return names, errors.Join(errs...)
 }
 
+// uses says whether a certificate is in use.
+func (s *Set) uses(c *x509.Certificate) bool {
+	return slices.ContainsFunc(s.Names(), func(name string) bool {
+		h := s.holder(name)
+		return h.current != nil && h.current.leaf().Equal(c)
+	})
+}
+
 // importFor puts the certificate in use that a device waits for, if it is among
-// left, and returns its key.
-func (s *Set) importFor(ctx context.Context, name string, certs, left []*x509.Certificate) (*rsa.PublicKey, error) {
+// certs, and returns its key.
+func (s *Set) importFor(ctx context.Context, name string, certs []*x509.Certificate) (*rsa.PublicKey, error) {
 	r, err := s.pending(name)
 	if err != nil || r.Name == "" {
 		return nil, err
@@ -81,7 +86,7 @@ func (s *Set) importFor(ctx context.Context, name string, certs, left []*x509.Ce
 		return nil, err
 	}
 	public, ok := signer.Public().(*rsa.PublicKey)
-	if !ok || !slices.ContainsFunc(left, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) }) {
+	if !ok || !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) }) {
 		return nil, nil
 	}
 	if _, err := s.adopt(r, signer, certs); err != nil {

@@ -11,6 +11,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"sbid/attest"
+	"sbid/attest/tpm"
 )
 
 // A KeyImporter is a key store that takes keys from outside.
@@ -19,6 +20,11 @@ type KeyImporter interface {
 	// that it makes.
 	Import(ctx context.Context, name string, key *rsa.PrivateKey) (crypto.Signer, error)
 }
+
+var (
+	_ KeyImporter = (*attest.FileStore)(nil)
+	_ KeyImporter = (*tpm.Store)(nil)
+)
 
 // ImportPKCS12 gives a device the key and the certificate of a PKCS #12 file
 // (RFC 7292) in DER, if the key store is a KeyImporter. Partners of MOSIP have

@@ -114,7 +114,7 @@ func TestImportPKCS12Refused(t *testing.T) {
 
 	// A key store that only makes keys.
 	s.Close()
-	m.config = func(c *Config) { c.Keys = m.files().FileStore }
+	m.config = func(c *Config) { c.Keys = struct{ attest.KeyStore }{m.keys} }
 	if _, err := m.start().ImportPKCS12(t.Context(), slap, good, password); !errors.Is(err, ErrNoImport) {
 		t.Error(err)
 	}

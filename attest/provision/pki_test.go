@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"sbid/attest"
-	"sbid/attest/internal/statedir"
 )
 
 // start is when the tests begin; their certificates are valid from an hour
@@ -169,11 +167,9 @@ func (p testPKI) issuer(name string) *authority {
 	return p.device
 }
 
-// A files store is a FileStore whose keys were made before, and which takes
-// others.
+// A files store is a FileStore whose keys were made before.
 type files struct {
 	*attest.FileStore
-	dir  string
 	pool []*rsa.PrivateKey
 	made atomic.Int64
 	lost sync.Map // names of keys that will not come back
@@ -184,7 +180,7 @@ func newFiles(dir string, pool []*rsa.PrivateKey) *files {
 	if err != nil {
 		panic(err)
 	}
-	return &files{FileStore: store, dir: dir, pool: pool}
+	return &files{FileStore: store, pool: pool}
 }
 
 func (f *files) Signer(ctx context.Context, name string) (crypto.Signer, error) {
@@ -202,18 +198,6 @@ func (f *files) Delete(ctx context.Context, name string) error {
 func (f *files) Create(ctx context.Context, name string) (crypto.Signer, error) {
 	n := f.made.Add(1) - 1
 	return f.Import(ctx, name, f.pool[n%int64(len(f.pool))])
-}
-
-func (f *files) Import(ctx context.Context, name string, key *rsa.PrivateKey) (crypto.Signer, error) {
-	if _, err := f.FileStore.Signer(ctx, name); !errors.Is(err, attest.ErrNoKey) {
-		return nil, attest.ErrKeyExists
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	return key, statedir.WriteFile(filepath.Join(f.dir, name+".pem"), text, 0o600)
 }
 
 // A clock stands still until it is set.

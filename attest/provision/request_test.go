@@ -174,6 +174,24 @@ func TestRequests(t *testing.T) {
 	if id := m.wantSigning(s, "slap"); id.Certificate().Equal(old.Certificate()) {
 		t.Error("the old certificate is in use")
 	}
+
+	// The FTM key stays, so its old certificate is one of the right key.
+	if _, err := s.WriteRequests(t.Context(), folder, Device{FTM, serial}); err != nil {
+		t.Fatal(err)
+	}
+	old = m.wantSigning(s, FTM)
+	if names, err := s.ImportCertificates(t.Context(), old.Chain()); err != nil || names != nil {
+		t.Errorf("imported %v, %v", names, err)
+	}
+	if !s.Status(FTM).Requested {
+		t.Error("the old certificate answered the request")
+	}
+	if names, err := s.ImportCertificates(t.Context(), append(old.Chain(), certify(t, folder)...)); err != nil || !slices.Equal(names, []string{FTM}) {
+		t.Errorf("imported %v, %v", names, err)
+	}
+	if id := m.wantSigning(s, FTM); id.Certificate().Equal(old.Certificate()) {
+		t.Error("the old certificate is in use")
+	}
 	s.Close()
 	m.start()
 	m.wantKeys("device.iris.1", "device.slap.2", "ftm")
@@ -229,6 +247,7 @@ func TestImportRefused(t *testing.T) {
 	good := certify(t, folder)
 	csr := manifest.Requests[0].read(t, folder)
 	bad := pki().device.editing(func(c *x509.Certificate) { c.Subject.Organization[0] = "Emca" }).leaf(csr.Subject, csr.PublicKey)
+	authority := pki().device.editing(func(c *x509.Certificate) { c.IsCA = true }).leaf(csr.Subject, csr.PublicKey)
 	foreign := pki().device.leaf(csr.Subject, testKeys()[0].Public())
 
 	before := take(t, m.dir)
@@ -236,16 +255,17 @@ func TestImportRefused(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"organisation": {pemOf(bad, pki().device.cert), attest.ErrOrganisation},
-		"key":          {pemOf(foreign, pki().device.cert), ErrNotRequested},
-		"no authority": {pemOf(good[0]), attest.ErrUntrusted},
-		"authorities":  {pemOf(pki().device.cert), nil},
-		"nothing":      {nil, nil},
-		"garbage":      {[]byte("\x30\x03\x02\x01"), nil},
-		"empty PKCS 7": {pkcs7(t), nil},
+		"organisation":   {pemOf(bad, pki().device.cert), attest.ErrOrganisation},
+		"key":            {pemOf(foreign, pki().device.cert), ErrNotRequested},
+		"no authority":   {pemOf(good[0]), attest.ErrUntrusted},
+		"made authority": {pemOf(authority, pki().device.cert), ErrAuthority},
+		"authorities":    {pemOf(pki().device.cert), ErrNotRequested},
+		"nothing":        {nil, nil},
+		"garbage":        {[]byte("\x30\x03\x02\x01"), nil},
+		"empty PKCS 7":   {pkcs7(t), nil},
 	} {
 		names, err := s.Import(t.Context(), put(t, filepath.Join(t.TempDir(), "signed"), tt.data))
-		if names != nil || tt.want != nil && !errors.Is(err, tt.want) || err == nil && name != "authorities" {
+		if names != nil || tt.want != nil && !errors.Is(err, tt.want) || err == nil {
 			t.Errorf("%s: imported %v, %v, want %v", name, names, err, tt.want)
 		}
 	}

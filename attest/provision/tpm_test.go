@@ -159,7 +159,7 @@ func (m *machine) restart(s *Set, soft *softTPM) *Set {
 func TestTPM(t *testing.T) {
 	t.Parallel()
 	m, soft := newMachine(t), startTPM(t)
-	os.RemoveAll(m.files().dir)
+	os.RemoveAll(filepath.Join(m.dir, "keys"))
 	m.on(soft)
 	s := m.provisioned()
 	m.provision(s, Device{FTM, serial})
