@@ -1,9 +1,12 @@
 package usbip
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,24 +42,51 @@ func Attach(d Device) (*Cable, error) {
 		return nil, fmt.Errorf("attach usb device: %w", err)
 	}
 	cable.free = func() { awaitFree(p) }
+	cable.find = func() (string, error) { return awaitUsed(p, cable.done) }
 	return cable, nil
 }
 
-// give hands the host's end of a cable to a free port of the virtual hub.
+// give hands the host's end of a cable to a free port of a virtual hub.
 func give(end *os.File, speed Speed) (port, error) {
 	attaching.Lock()
 	defer attaching.Unlock()
-	status, err := os.ReadFile(vhci + "status")
-	if err != nil {
-		return port{}, fmt.Errorf("%w (is the module vhci-hcd loaded?)", err)
+	for {
+		status, err := tables()
+		if err != nil {
+			return port{}, err
+		}
+		p, err := freePort(status, speed)
+		if err != nil {
+			return port{}, err
+		}
+		// The device's number is the server's business and means nothing here.
+		order := fmt.Sprintf("%d %d %d %d", p.number, end.Fd(), 0x10001, speed)
+		err = os.WriteFile(vhci+"attach", []byte(order), 0)
+		if !errors.Is(err, syscall.EBUSY) { // another process took the port meanwhile
+			return p, err
+		}
 	}
-	p, err := freePort(string(status), speed)
+}
+
+// tables returns the tables of all virtual hubs, joined. Each hub enumerates one
+// device at a time: processes begin with different ones.
+func tables() (string, error) {
+	names, err := filepath.Glob(vhci + "status*")
 	if err != nil {
-		return port{}, err
+		return "", err
 	}
-	// The device's number is the server's business and means nothing here.
-	order := fmt.Sprintf("%d %d %d %d", p.number, end.Fd(), 0x10001, speed)
-	return p, os.WriteFile(vhci+"attach", []byte(order), 0)
+	if len(names) == 0 {
+		return "", fmt.Errorf("no %s (is the module vhci-hcd loaded?)", vhci)
+	}
+	var all strings.Builder
+	for i := range names {
+		b, err := os.ReadFile(names[(os.Getpid()+i)%len(names)])
+		if err != nil {
+			return "", err
+		}
+		all.Write(b)
+	}
+	return all.String(), nil
 }
 
 // letGo bounds how long the kernel may take to notice a pulled cable.
@@ -66,12 +96,35 @@ const letGo = 5 * time.Second
 // plugged in again finds its port.
 func awaitFree(p port) {
 	for end := time.Now().Add(letGo); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		status, err := os.ReadFile(vhci + "status")
-		if err != nil || slices.Contains(freePorts(string(status)), p) {
+		status, err := tables()
+		if err != nil || slices.Contains(freePorts(status), p) {
 			return
 		}
 	}
 }
+
+// awaitUsed waits until the kernel has enumerated what is on a port, and returns
+// its bus id.
+func awaitUsed(p port, gone <-chan struct{}) (string, error) {
+	for end := time.Now().Add(enumeration); time.Now().Before(end); {
+		status, err := os.ReadFile(vhci + "status")
+		if err != nil {
+			return "", err
+		}
+		if id := usedPorts(string(status))[p]; id != "" {
+			return id, nil
+		}
+		select {
+		case <-gone:
+			return "", errNotAttached
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return "", fmt.Errorf("the kernel did not enumerate the device in %v", enumeration)
+}
+
+// enumeration bounds what takes half a second on an idle machine.
+const enumeration = 20 * time.Second
 
 // A port is one of the virtual hub's.
 type port struct {
@@ -89,18 +142,40 @@ func freePort(status string, speed Speed) (port, error) {
 	return port{}, errNoPort
 }
 
-// freePorts reads the hub's table: "hs 0003 004 …" is port 3, in state 4, which
-// is free.
+// freePorts lists the ports in state 4, which are free.
 func freePorts(status string) []port {
 	var free []port
-	for line := range strings.Lines(status) {
-		f := strings.Fields(line)
-		if len(f) < 3 || f[2] != "004" {
-			continue
-		}
-		if number, err := strconv.Atoi(f[1]); err == nil {
-			free = append(free, port{f[0], number})
+	for p, f := range rows(status) {
+		if f[2] == "004" {
+			free = append(free, p)
 		}
 	}
 	return free
+}
+
+// usedPorts are the bus ids of the devices on ports in state 6, which are in use.
+func usedPorts(status string) map[port]string {
+	used := map[port]string{}
+	for p, f := range rows(status) {
+		if f[2] == "006" && len(f) > 6 {
+			used[p] = f[6]
+		}
+	}
+	return used
+}
+
+// rows reads the hub's table. A row is: hub, port, state, speed, device, socket,
+// bus id.
+func rows(status string) iter.Seq2[port, []string] {
+	return func(yield func(port, []string) bool) {
+		for line := range strings.Lines(status) {
+			f := strings.Fields(line)
+			if len(f) < 3 {
+				continue
+			}
+			if number, err := strconv.Atoi(f[1]); err == nil && !yield(port{f[0], number}, f) {
+				return
+			}
+		}
+	}
 }
