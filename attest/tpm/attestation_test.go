@@ -85,14 +85,7 @@ func TestEndorsement(t *testing.T) {
 		t.Errorf("got %d certificates, want 3 in order", len(e.Certificates))
 	}
 	// The same key, kept by its manufacturer.
-	other := soft.task()
-	ek, err := other.primary(tpm2.TPMRHEndorsement, tpm2.PasswordAuth(nil), tpm2.RSAEKTemplate, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(other.evictControl(ek, ekHandle), other.unload(ek)); err != nil {
-		t.Fatal(err)
-	}
+	soft.keepEndorsementKey(t)
 	soft.setAuth(t, tpm2.TPMRHEndorsement, "", "password")
 	if kept, err := store.Endorsement(t.Context()); err != nil || !bytes.Equal(kept.Public, bare.Public) {
 		t.Errorf("another endorsement key where it is kept, or %v", err)
@@ -270,6 +263,10 @@ func TestActivate(t *testing.T) {
 		if opened, err := store.Activate(ctx, try[0], try[1]); !errors.Is(err, ErrCredential) {
 			t.Errorf("%s: opened %q, %v", name, opened, err)
 		}
+	}
+	soft.keepEndorsementKey(t)
+	if _, err := store.Activate(ctx, credential, secret); err != nil {
+		t.Errorf("with the endorsement key where it is kept: %v", err)
 	}
 	soft.setAuth(t, tpm2.TPMRHEndorsement, "", "password")
 	if _, err := store.Activate(ctx, credential, secret); !errors.Is(err, ErrHierarchyAuth) {

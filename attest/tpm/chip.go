@@ -90,7 +90,8 @@ func (c *chip) run(ctx context.Context, op func(*task) error) error {
 }
 
 func (c *chip) attempt(ctx context.Context, op func(*task) error) (err error) {
-	t := &task{chip: c, tpm: c.transport(ctx)}
+	watch := &sessionWatch{TPM: c.transport(ctx)}
+	t := &task{chip: c, tpm: watch}
 	defer func() {
 		if errors.Is(err, ErrNoTPM) || errors.Is(err, ErrBusy) {
 			// Nobody answers, and to what answers next the handles mean
@@ -98,7 +99,7 @@ func (c *chip) attempt(ctx context.Context, op func(*task) error) (err error) {
 			c.srk = nil
 			return
 		}
-		for _, handle := range t.loaded {
+		for _, handle := range slices.Concat(t.loaded, watch.pending) {
 			err = errors.Join(err, t.flush(handle))
 		}
 		if c.raw {

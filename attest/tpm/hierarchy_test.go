@@ -3,6 +3,7 @@
 package tpm
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -64,5 +65,18 @@ func (s *softTPM) evictAll(t testing.TB) {
 		if err := task.evictControl(&object{handle: handle, name: rsp.Name}, handle); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// keepEndorsementKey puts the endorsement key where manufacturers keep it.
+func (s *softTPM) keepEndorsementKey(t testing.TB) {
+	t.Helper()
+	task := s.task()
+	ek, err := task.primary(tpm2.TPMRHEndorsement, tpm2.PasswordAuth(nil), tpm2.RSAEKTemplate, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(task.evictControl(ek, ekHandle), task.unload(ek)); err != nil {
+		t.Fatal(err)
 	}
 }
