@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"sbid/attest/internal/statedir"
 )
@@ -47,17 +46,11 @@ func (i *Issuer) readAccountKey() (accountKey, error) {
 		return nil, fs.ErrNotExist
 	}
 	path := filepath.Join(i.config.Dir, accountFile)
-	info, err := os.Stat(path)
+	text, err := statedir.ReadSecret(path)
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s: mode %04o lets others in, run chmod 600 on it", path, mode)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+	defer clear(text)
 	key, err := parseAccountKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: delete it, and a new account is made", path, err)
@@ -96,6 +89,8 @@ func (i *Issuer) makeAccountKey() (accountKey, error) {
 	if err := os.MkdirAll(i.config.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	defer clear(der)
 	text := pem.EncodeToMemory(&pem.Block{Type: accountType, Bytes: der})
+	defer clear(text)
 	return key, statedir.WriteFile(filepath.Join(i.config.Dir, accountFile), text, 0o600)
 }

@@ -41,6 +41,7 @@ func TestEnrolment(t *testing.T) {
 		"by number of the certificate":      {[]Device{{Serial: deviceA, EKCertificate: "00:47:11"}}, endorsed, "", []string{deviceA}, ""},
 		"first use by token":                {[]Device{{Serial: deviceA, Token: tokenHash}}, endorsed, token, []string{deviceA}, ""},
 		"token for one more device":         {[]Device{pinned, {Serial: deviceB, Token: tokenHash}}, endorsed, token, []string{deviceA, deviceB}, ""},
+		"one token for a whole machine":     {[]Device{{Serial: deviceA, Token: tokenHash}, {Serial: deviceB, Token: tokenHash}}, endorsed, token, []string{deviceA, deviceB}, ""},
 		"token that was used by this TPM":   {[]Device{pinned}, endorsed, token, []string{deviceA}, ""},
 		"order of certificates":             {[]Device{{Serial: deviceA, EKCertificate: "4711"}}, m.with(known.Authority, certificate), "", []string{deviceA}, ""},
 		"unknown TPM":                       {[]Device{{Serial: deviceA, EK: otherEK}}, endorsed, "", nil, "no device for this TPM"},

@@ -45,7 +45,8 @@ type Device struct {
 	// says at first use which TPM may be this device's.
 	EKCertificate string `json:"ekCertificate,omitempty"`
 	// Token is the SHA-256, in hex, of a token that says so, too: any TPM with
-	// a manufacturer's certificate may use it, once.
+	// a manufacturer's certificate may use it, once. Devices of one machine may
+	// have the same.
 	Token string `json:"token,omitempty"`
 
 	// Blocked devices get nothing any more. Reason is told to who asks.

@@ -1,0 +1,239 @@
+//go:build unix
+
+package acme
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"sbid/attest"
+	"sbid/attest/authority"
+	"sbid/attest/internal/akcert"
+	"sbid/attest/tpm"
+)
+
+// A deputy changes what a TPM states.
+type deputy struct {
+	TPM
+	certify func(ctx context.Context, key string, qualifying []byte) (tpm.Statement, error)
+}
+
+func (d deputy) Certify(ctx context.Context, key string, qualifying []byte) (tpm.Statement, error) {
+	return d.certify(ctx, key, qualifying)
+}
+
+// altered returns the machine with statements that were changed.
+func (m *machine) altered(edit func(*tpm.Statement)) TPM {
+	return deputy{m, func(ctx context.Context, key string, qualifying []byte) (tpm.Statement, error) {
+		s, err := m.Certify(ctx, key, qualifying)
+		edit(&s)
+		return s, err
+	}}
+}
+
+// Every refusal reaches the person in the server's words, at once, and with
+// what to do.
+func TestRefusals(t *testing.T) {
+	p, m, stranger := startProvider(t), newMachine(t), newMachine(t)
+	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
+	request := m.request(t, device, "device")
+	foreign := stranger.request(t, device, "device")
+	software, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	imported, err := m.Import(t.Context(), "imported", software)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(edit func(*attest.CertificateRequest)) attest.CertificateRequest {
+		r := request
+		edit(&r)
+		return r
+	}
+	for name, tt := range map[string]struct {
+		provisioner string
+		tpm         TPM
+		request     attest.CertificateRequest
+		want        []string
+	}{
+		"TPM that nobody registered":    {withWebhook, stranger, foreign, []string{"attestation CA", "it refuses", "no device for this TPM", stranger.ek}},
+		"another's serial number":       {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Serial = neighbor }), []string{"knows this TPM as that of", device, "have the provider register it"}},
+		"attestation root of another":   {otherRoots, m, request, []string{"x5c is not valid", "unknown authority", "must trust the root of the attestation CA"}},
+		"external account binding":      {withEAB, m, request, []string{"externalAccountRequired", "requireEAB"}},
+		"challenges of another kind":    {withHTTP, m, request, []string{"device-attest-01"}},
+		"attestation of another format": {withApple, m, request, []string{"badAttestationStatement", "format tpm enabled"}},
+		"no such provisioner":           {"absent", m, request, []string{"check the network, the URL"}},
+		"exportable key":                {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Key, r.Signer = "imported", imported }), []string{"provided key is exportable"}},
+		"request signed by another key": {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Signer = imported }), []string{"certificate request", "unauthorized"}},
+		"statement for another challenge": {withWebhook, deputy{m, func(ctx context.Context, key string, _ []byte) (tpm.Statement, error) {
+			return m.Certify(ctx, key, []byte("old"))
+		}}, request, []string{"key authorization invalid"}},
+		"public area of another key": {withWebhook, m.altered(func(s *tpm.Statement) { s.Public[len(s.Public)-1] ^= 1 }), request, []string{"certification refers to a different key"}},
+		"signature without its type": {withWebhook, m.altered(func(s *tpm.Statement) { s.Signature = s.Signature[6:] }), request, []string{"unsupported signature algorithm"}},
+		"signature of something else": {withWebhook, m.altered(func(s *tpm.Statement) {
+			s.Signature[len(s.Signature)-1] ^= 1
+		}), request, []string{"invalid certification parameters"}},
+		"no statement at all": {withWebhook, m.altered(func(s *tpm.Statement) { *s = tpm.Statement{} }), request, []string{"badAttestationStatement"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := p.issuer(t, tt.provisioner, "", tt.tpm).Issue(t.Context(), tt.request)
+			wantError(t, err, append(tt.want, tt.request.Serial)...)
+			if after := time.Since(start); after > soon {
+				t.Errorf("it took %s", after)
+			}
+		})
+	}
+	t.Run("blocked in the register", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, "", m)
+		issued(t, i, request)
+		p.setRegister(t, authority.Device{Serial: device, EK: m.ek, Blocked: true, Reason: "stolen"})
+		// The certificate of the attestation key is good for a year still.
+		_, err := i.Issue(t.Context(), request)
+		wantError(t, err, "is blocked (stolen)", "unauthorized", "register")
+		_, err = p.issuer(t, withWebhook, "", m).Issue(t.Context(), request)
+		wantError(t, err, "it refuses", "is blocked (stolen)")
+	})
+}
+
+// step-ca takes the certificate of an attestation key that names nobody for one
+// that is for everybody. The attestation CA issues none; and if somebody else
+// who has its key did, the webhook says no.
+func TestSomebodyElse(t *testing.T) {
+	p, m := startProvider(t), newMachine(t)
+	p.setRegister(t, authority.Device{Serial: device, EK: m.ek}, authority.Device{Serial: neighbor, EKCertificate: "1"})
+	nameless := []*x509.Certificate{
+		p.attestation.issue(t, akTemplate(t, akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1"}), attestationPublic(t, m)),
+		p.attestation.cert,
+	}
+	request := m.request(t, device, "device")
+	for name, tt := range map[string]struct {
+		provisioner, serial string
+		want                string // "" when it is issued
+	}{
+		"the hole, without the webhook":     {withoutWebhook, "SOMEBODYELSE1", ""},
+		"closed by the webhook":             {withWebhook, "SOMEBODYELSE1", "not registered"},
+		"closed where no TPM is known, too": {withWebhook, neighbor, "no TPM has proven"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request.Serial = tt.serial
+			_, err := p.issuer(t, tt.provisioner, "", m).order(t.Context(), request, nameless)
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, err, tt.want, tt.serial, "unauthorized")
+		})
+	}
+	t.Run("a kept certificate that names nobody is not used", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, "", m)
+		i.attestation = nameless
+		request.Serial = device
+		issued(t, i, request)
+		if names, err := akcert.NamesOf(i.attestation[0]); err != nil || !slices.Contains(names.Permanent, device) {
+			t.Errorf("identifiers %q, %v", names.Permanent, err)
+		}
+	})
+}
+
+func TestServersThatFail(t *testing.T) {
+	p, m := startProvider(t), newMachine(t)
+	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
+	request := m.request(t, device, "device")
+
+	t.Run("another root", func(t *testing.T) {
+		i, err := New(Config{
+			Directory: p.directory(withWebhook), AttestationCA: p.attestationURL,
+			Roots: []*x509.Certificate{p.attestationRoot.cert},
+		}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = i.Issue(t.Context(), request)
+		wantError(t, err, "not one of the provider's")
+		if !errors.Is(err, attest.ErrManagementServer) {
+			t.Errorf("%v is not ErrManagementServer", err)
+		}
+	})
+	t.Run("nobody at the attestation CA", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, "", m)
+		i.config.AttestationCA = "https://" + freeAddress(t)
+		_, err := i.Issue(t.Context(), request)
+		wantError(t, err, i.config.AttestationCA, "check the network")
+		if !errors.Is(err, attest.ErrManagementServer) {
+			t.Errorf("%v is not ErrManagementServer", err)
+		}
+	})
+	t.Run("not an attestation CA", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, "", m)
+		i.config.AttestationCA = "https://" + p.address
+		_, err := i.Issue(t.Context(), request)
+		wantError(t, err, "404")
+	})
+	t.Run("cancelled while the attestation CA thinks", func(t *testing.T) {
+		arrived := make(chan struct{})
+		p.hold.Store(&arrived)
+		defer p.hold.Store(nil)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		go func() {
+			<-arrived
+			cancel(errStopped)
+		}()
+		wantStopped(t, p.issuer(t, withWebhook, "", m), ctx, request)
+	})
+	t.Run("cancelled while the TPM works", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		slow := deputy{m, func(ctx context.Context, _ string, _ []byte) (tpm.Statement, error) {
+			cancel(errStopped)
+			<-ctx.Done()
+			return tpm.Statement{}, context.Cause(ctx)
+		}}
+		wantStopped(t, p.issuer(t, withWebhook, "", slow), ctx, request)
+	})
+	t.Run("cancelled while another order is under way", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, "", m)
+		i.turn <- struct{}{}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errStopped)
+		wantStopped(t, i, ctx, request)
+	})
+	t.Run("stopped in the middle of an order", func(t *testing.T) {
+		start := time.Now()
+		last := deputy{m, func(ctx context.Context, key string, qualifying []byte) (tpm.Statement, error) {
+			p.stop()
+			return m.Certify(ctx, key, qualifying)
+		}}
+		_, err := p.issuer(t, withWebhook, "", last).Issue(t.Context(), request)
+		wantError(t, err, "attestation", "check the network")
+		if !errors.Is(err, attest.ErrManagementServer) {
+			t.Errorf("%v is not ErrManagementServer", err)
+		}
+		if after := time.Since(start); after > soon {
+			t.Errorf("it took %s", after)
+		}
+	})
+}
+
+//nolint:revive // the issuer is what is tested, the context what it is tested with
+func wantStopped(t *testing.T, i *Issuer, ctx context.Context, request attest.CertificateRequest) {
+	t.Helper()
+	start := time.Now()
+	_, err := i.Issue(ctx, request)
+	if !errors.Is(err, errStopped) {
+		t.Errorf("got %v, want %v", err, errStopped)
+	}
+	if after := time.Since(start); after > soon {
+		t.Errorf("it took %s", after)
+	}
+}
