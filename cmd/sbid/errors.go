@@ -58,6 +58,8 @@ func judge(err error) (code int, hint string) {
 	return exitFailed, ""
 }
 
+var errFaults = errors.New("something does not work")
+
 const hintNoService = "Start the service, or look for others with: sbid devices"
 
 // hintFor says what to do about an error code of SBI, "" if that depends.

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"sbid/cmd/internal/version"
+	"sbid/cmd/sbid/internal/config"
 )
 
 type commandLine struct {
@@ -21,7 +22,12 @@ type commandLine struct {
 	Capture     captureCmd       `cmd:"" help:"Capture for registration."`
 	AuthCapture authCaptureCmd   `cmd:"" help:"Capture for authentication."`
 	Stream      streamCmd        `cmd:"" help:"Save a device's preview."`
-	Verify      verifyCmd        `cmd:"" help:"Judge CBEFF files, SBI answers, tokens and ISO records."`
+	Verify      verifyCmd        `cmd:"" help:"Judge CBEFF files, SBI answers, tokens, ISO records and evidence."`
+	Doctor      doctorCmd        `cmd:"" help:"Say what is there, what is wrong, and what to do."`
+	Provision   provisionCmd     `cmd:"" help:"Get keys and certificates for the devices of this machine."`
+	Rotate      rotateCmd        `cmd:"" help:"Replace the keys of devices."`
+	Attest      attestCmd        `cmd:"" help:"Prove what this machine is and which keys its TPM holds."`
+	Audit       auditCmd         `cmd:"" help:"Check or export the audit log."`
 	Version     kong.VersionFlag `help:"Say which version this is."`
 }
 
@@ -45,7 +51,7 @@ func run(ctx context.Context, args []string, c *console) (code int) {
 		kong.Name("sbid"),
 		kong.Description(description),
 		kong.Writers(c.out, c.err),
-		kong.Vars{"version": "sbid " + version.String()},
+		kong.Vars{"version": "sbid " + version.String(), "config": config.Path()},
 		kong.UsageOnError(),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

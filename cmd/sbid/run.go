@@ -2,28 +2,28 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"sbid/cmd/internal/daemon"
-	"sbid/driver/all"
 )
 
 type runCmd struct {
-	daemon.Options
+	configured
+	LogFormat string `default:"text" enum:"text,json" help:"How to write the log on stderr: text or json."`
 }
 
 // Run serves the scanners of this machine until ctx ends.
 func (r *runCmd) Run(ctx context.Context, c *console) error {
-	log := r.Logger(c.err)
-	drivers, err := all.Drivers(all.Config{})
+	settings, err := r.load()
 	if err != nil {
 		return err
 	}
-	if len(drivers) == 0 {
-		log.Warn("this build has no driver: clients are told that no scanner is connected")
+	options := daemon.Options{
+		Ports: settings.Ports, Purpose: settings.Purposes, AllowOrigin: settings.Origins, LogFormat: r.LogFormat,
 	}
-	d, err := r.New(ctx, nil, false, nil, log, c.out)
+	s, err := openStation(ctx, settings, options.Logger(c.err))
 	if err != nil {
 		return err
 	}
-	return d.Run(ctx, drivers)
+	return errors.Join(s.Serve(ctx, options, c.out), s.Close())
 }

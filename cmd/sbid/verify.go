@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"strings"
 
 	"sbid/attest"
+	"sbid/attest/evidence"
 	"sbid/cmd/sbid/internal/verify"
 )
 
@@ -20,6 +23,10 @@ type verifyCmd struct {
 	Organisation string `placeholder:"O" help:"Organisation that device certificates must name."`
 	DecryptKey   string `type:"existingfile" placeholder:"FILE" help:"Private key in PEM that opens captures for authentication."`
 	PreviousHash string `placeholder:"HASH" help:"Hash that the answer's chain goes on from. Default: it begins one."`
+	Nonce        string `placeholder:"HEX" help:"Evidence: the nonce that it was asked with."`
+	EKRoots      string `name:"ek-roots" type:"existingfile" placeholder:"FILE" help:"Evidence: root certificates of TPM manufacturers."`
+	EK           string `name:"ek" placeholder:"HEX" help:"Evidence: SHA-256 of the endorsement key, where it has no certificate."`
+	AKRoots      string `name:"ak-roots" type:"existingfile" placeholder:"FILE" help:"Evidence: root certificates of the attestation authority."`
 	Images       string `type:"path" placeholder:"DIR" help:"Save the images as PNG in this folder."`
 	JSON         bool   `name:"json" help:"Print one JSON document."`
 }
@@ -102,6 +109,30 @@ func (cmd *verifyCmd) options() (o verify.Options, err error) {
 		if o.Key, err = attest.ReadKey(cmd.DecryptKey); err != nil {
 			return o, usageError(err)
 		}
+	}
+	o.Evidence, err = cmd.evidence()
+	return o, err
+}
+
+// evidence returns what evidence of a machine is judged by.
+func (cmd *verifyCmd) evidence() (o evidence.Options, err error) {
+	if o.Nonce, err = hex.DecodeString(cmd.Nonce); err != nil {
+		return o, usagef("--nonce: %w", err)
+	}
+	for file, roots := range map[string]*[]*x509.Certificate{cmd.EKRoots: &o.EKRoots, cmd.AKRoots: &o.AKRoots} {
+		if file == "" {
+			continue
+		}
+		if *roots, err = attest.ReadCertificates(file); err != nil {
+			return o, usageError(err)
+		}
+	}
+	if cmd.EK != "" {
+		var digest evidence.Digest
+		if err := digest.UnmarshalText([]byte(cmd.EK)); err != nil {
+			return o, usagef("--ek: %w", err)
+		}
+		o.EKDigests = append(o.EKDigests, digest)
 	}
 	return o, nil
 }

@@ -89,9 +89,9 @@ func (c *control) action(do func(order, []daemon.Device) error) http.Handler {
 // meant returns the devices of a type.
 func (c *control) meant(name string) ([]daemon.Device, error) {
 	if name == "Biometric Device" {
-		return c.daemon.Devices, nil
+		return c.daemon.Devices(), nil
 	}
-	devices := slices.DeleteFunc(slices.Clone(c.daemon.Devices), func(d daemon.Device) bool {
+	devices := slices.DeleteFunc(c.daemon.Devices(), func(d daemon.Device) bool {
 		return d.Scanner.Info().Modality.String() != name
 	})
 	if len(devices) == 0 {
@@ -108,7 +108,7 @@ func (c *control) status(o order, meant []daemon.Device) error {
 	default:
 		return fmt.Errorf("deviceStatus %q is none of Ready, Busy, Not Ready and Not Registered", o.DeviceStatus)
 	}
-	for _, d := range c.daemon.Devices {
+	for _, d := range c.daemon.Devices() {
 		d.SetStatus("")
 	}
 	if o.DeviceStatus != sbi.StatusReady {

@@ -33,7 +33,6 @@ import (
 	"sbid/capture/imagecodec"
 	"sbid/capture/iso19794"
 	"sbid/cmd/internal/daemon"
-	"sbid/driver"
 	"sbid/sbi"
 	"sbid/simulator"
 )
@@ -242,13 +241,18 @@ func serve(t *testing.T, devices ...daemon.Device) string {
 	t.Helper()
 	out, in := io.Pipe()
 	d, err := daemon.Options{Ports: "4501-4600", Purpose: []string{"Registration"}}.
-		New(t.Context(), devices, false, nil, slog.New(slog.DiscardHandler), in)
+		New(t.Context(), daemon.Settings{Environment: "Developer"}, slog.New(slog.DiscardHandler), in)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, dev := range devices {
+		if err := d.Add(dev); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx, driver.NewRegistry()) }()
+	go func() { ended <- d.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sbid/attest"
@@ -79,16 +81,27 @@ func simulate(ctx context.Context, f flags, stdout, stderr io.Writer) error {
 		devices = append(devices, device(set, encryption, f.Organisation, sim, info))
 	}
 	control := &control{sim: sim, set: set, log: log}
-	d, err := f.New(ctx, devices, true, control.handlers(), log, stdout)
+	d, err := f.New(ctx, daemon.Settings{Environment: "Developer", AnyOrigin: true, Extra: control.handlers()}, log, stdout)
 	if err != nil {
 		return err
+	}
+	for _, dev := range devices {
+		if err := d.Add(dev); err != nil {
+			d.Close()
+			return err
+		}
 	}
 	control.daemon = d
 	log.Info("virtual scanners, developer keys: not for enrolment", "state", f.StateDir, "seed", f.Seed)
 	if terminal(stderr) {
 		fmt.Fprint(stderr, welcome)
 	}
-	return d.Run(ctx, driver.NewRegistry(sim))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { follow(ctx, sim, d) })
+	return d.Run(ctx)
 }
 
 // openTrust opens the developer trust set, with the signing keys in files or,
@@ -109,6 +122,21 @@ func openTrust(ctx context.Context, f flags, names []string) (set *developer.Set
 		return nil, nil, fmt.Errorf("open state directory: %w", err)
 	}
 	return set, func() { set.Close(); store.Close() }, nil
+}
+
+// follow keeps the scanners present or absent as they are plugged, until ctx
+// ends. There are no others than those of the start.
+func follow(ctx context.Context, sim *simulator.Simulator, d *daemon.Daemon) {
+	sim.Watch(ctx, func() {
+		infos, err := sim.Probe(ctx)
+		if err != nil {
+			return // ctx is over
+		}
+		for _, dev := range d.Devices() {
+			addr := dev.Scanner.Info().Addr
+			dev.Scanner.SetPresent(slices.ContainsFunc(infos, func(info driver.Info) bool { return info.Addr == addr }))
+		}
+	})
 }
 
 const welcome = `

@@ -4,65 +4,29 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io/fs"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"sbid/attest"
+	"sbid/cmd/internal/softtpm"
 )
-
-// softwareTPM starts a TPM 2.0 of Debian's swtpm until the test ends, and
-// returns its address for --tpm.
-func softwareTPM(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tpm") //nolint:usetesting // a test's own directory makes the path of the socket too long
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "s")
-	var said bytes.Buffer
-	cmd := exec.CommandContext(context.Background(), "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir,
-		"--server", "type=unixio,path="+socket, "--ctrl", "type=unixio,path="+socket+".ctrl", "--flags", "not-need-init")
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a software TPM (Debian package swtpm): %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()
-		os.RemoveAll(dir)
-	})
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			conn.Close()
-			return "unix:" + socket
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("swtpm does not listen: %v\n%s", err, &said)
-		}
-		time.Sleep(5 * time.Millisecond) // real time, of another process
-	}
-}
 
 // inTPM returns the arguments that keep the signing keys in a software TPM of
 // the test's own.
 func inTPM(t testing.TB) []string {
 	t.Helper()
-	return []string{"--tpm", softwareTPM(t)}
+	return []string{"--tpm", softtpm.Start(t)}
 }
 
 // With keys in a TPM everything is signed as with keys in files, rotation
 // included, and no signing key is on the disk.
 func TestKeysInTPM(t *testing.T) {
-	device := softwareTPM(t)
+	device := softtpm.Start(t)
 	s, err := newSim(filepath.Join(t.TempDir(), "state"), "--tpm", device) // no keys yet: they are made in the TPM
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,5 @@
 // Package daemon is what sbid and sbisim have in common: it opens an endpoint
-// for each purpose, says when it answers, follows the scanners' plugging and
-// stops everything again.
+// for each purpose, says when it answers, and stops everything again.
 package daemon
 
 import (
@@ -10,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,7 +17,6 @@ import (
 
 	"sbid/capture"
 	"sbid/cmd/internal/version"
-	"sbid/driver"
 	"sbid/sbi"
 )
 
@@ -37,8 +36,8 @@ func (o Options) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
-// portRange reads FIRST-LAST or a single port.
-func (o Options) portRange() (first, last int, err error) {
+// PortRange reads FIRST-LAST or a single port.
+func (o Options) PortRange() (first, last int, err error) {
 	from, to, found := strings.Cut(o.Ports, "-")
 	if !found {
 		to = from
@@ -60,28 +59,37 @@ type Device struct {
 	Keys *sbi.Keys
 }
 
+// Settings are what the two programs do differently.
+type Settings struct {
+	Environment string                  // SBI env
+	AnyOrigin   bool                    // pages of every origin may use the scanners
+	Extra       map[string]http.Handler // further handlers of every endpoint, used once New has returned
+	Report      func(sbi.Report)        // told of every capture; may be nil
+}
+
 // A Daemon has endpoints that are bound but do not answer yet.
 type Daemon struct {
 	Servers map[sbi.Purpose]*sbi.Server
-	Devices []Device
 
 	stdout io.Writer
 	log    *slog.Logger
 	order  []sbi.Purpose
+
+	mu      sync.Mutex
+	devices []Device
 }
 
-// New binds an endpoint for each purpose. extra, which may be nil, are further
-// handlers of every endpoint; they may use the Daemon once New has returned.
-func (o Options) New(ctx context.Context, devices []Device, anyOrigin bool, extra map[string]http.Handler, log *slog.Logger, stdout io.Writer) (*Daemon, error) {
-	first, last, err := o.portRange()
+// New binds an endpoint for each purpose.
+func (o Options) New(ctx context.Context, settings Settings, log *slog.Logger, stdout io.Writer) (*Daemon, error) {
+	first, last, err := o.PortRange()
 	if err != nil {
 		return nil, err
 	}
-	origins, err := sbi.ParseOrigins(o.AllowOrigin, anyOrigin)
+	origins, err := sbi.ParseOrigins(o.AllowOrigin, settings.AnyOrigin)
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{Servers: map[sbi.Purpose]*sbi.Server{}, Devices: devices, stdout: stdout, log: log}
+	d := &Daemon{Servers: map[sbi.Purpose]*sbi.Server{}, stdout: stdout, log: log}
 	for _, name := range o.Purpose {
 		purpose := sbi.Purpose(name)
 		if d.Servers[purpose] != nil {
@@ -92,15 +100,9 @@ func (o Options) New(ctx context.Context, devices []Device, anyOrigin bool, extr
 			d.Close()
 			return nil, err
 		}
-		var own []*sbi.Device
-		for _, dev := range devices {
-			if dev.Purpose == purpose {
-				own = append(own, dev.Device)
-			}
-		}
 		d.Servers[purpose] = sbi.NewServer(sbi.Config{
-			Purpose: purpose, Devices: own, Origins: origins, Environment: "Developer",
-			Version: version.String(), Log: log, Extra: extra,
+			Purpose: purpose, Origins: origins, Environment: settings.Environment,
+			Version: version.String(), Log: log, Extra: settings.Extra, Report: settings.Report,
 		}, listener)
 		d.order = append(d.order, purpose)
 	}
@@ -114,25 +116,37 @@ func (d *Daemon) Close() {
 	}
 }
 
-// Run registers the devices, serves until ctx ends and returns when everything
-// it started has stopped. Each endpoint is announced on stdout as soon as it
-// answers.
-func (d *Daemon) Run(ctx context.Context, drivers driver.Registry) error {
+// Add makes a device known, at any time. One of a purpose that is not served is
+// passed over.
+func (d *Daemon) Add(dev Device) error {
+	s := d.Servers[dev.Purpose]
+	if s == nil {
+		return nil
+	}
+	if err := s.SetKeys(dev.Device, dev.Keys); err != nil {
+		return fmt.Errorf("register device %s: %w", dev.ID, err)
+	}
+	s.Add(dev.Device)
+	d.mu.Lock()
+	d.devices = append(d.devices, dev)
+	d.mu.Unlock()
+	return nil
+}
+
+// Devices returns all that were added.
+func (d *Daemon) Devices() []Device {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.devices)
+}
+
+// Run serves until ctx ends and returns when everything it started has stopped.
+// Each endpoint is announced on stdout as soon as it answers.
+func (d *Daemon) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	for _, dev := range d.Devices {
-		if s := d.Servers[dev.Purpose]; s != nil {
-			if err := s.SetKeys(dev.Device, dev.Keys); err != nil {
-				d.Close()
-				return fmt.Errorf("register device %s: %w", dev.ID, err)
-			}
-		}
-	}
-	for _, drv := range drivers {
-		wg.Go(func() { d.follow(ctx, drv) })
-	}
 	wg.Go(func() { d.rest(ctx) })
 	ended := make(chan error, len(d.order))
 	for _, purpose := range d.order {
@@ -148,46 +162,6 @@ func (d *Daemon) Run(ctx context.Context, drivers driver.Registry) error {
 		cancel() // one endpoint alone is no service
 	}
 	return err
-}
-
-// pollTime is how often drivers that do not notice plugging are asked.
-const pollTime = 2 * time.Second
-
-// follow keeps the scanners of one driver present or absent as they are
-// plugged, until ctx ends.
-func (d *Daemon) follow(ctx context.Context, drv driver.Driver) {
-	look := func() {
-		infos, err := drv.Probe(ctx)
-		if err != nil {
-			d.log.Warn("cannot look for scanners", "driver", drv.ID(), "err", err)
-			return
-		}
-		plugged := map[string]bool{}
-		for _, info := range infos {
-			plugged[info.Addr] = true
-		}
-		for _, dev := range d.Devices {
-			addr := dev.Scanner.Info().Addr
-			if was := dev.Scanner.State() != capture.Absent; was != plugged[addr] {
-				d.log.Info("scanner plugged", "device", dev.ID, "present", plugged[addr])
-				dev.Scanner.SetPresent(plugged[addr])
-			}
-		}
-	}
-	if w, ok := drv.(driver.Watcher); ok {
-		w.Watch(ctx, look)
-		return
-	}
-	tick := time.NewTicker(pollTime)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			look()
-		}
-	}
 }
 
 // restTime is how long after a capture its memory goes back to the system.
@@ -206,7 +180,7 @@ func (d *Daemon) rest(ctx context.Context) {
 		case <-tick.C:
 		}
 		used, inUse := false, false
-		for _, dev := range d.Devices {
+		for _, dev := range d.Devices() {
 			used = used || dev.Scanner.LastUse().After(rested)
 			inUse = inUse || dev.Scanner.State() == capture.InUse
 		}

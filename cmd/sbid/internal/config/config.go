@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sbid/driver/gt511"
+	"sbid/driver/v4l2"
 	"sbid/driver/zfm"
 )
 
@@ -55,7 +56,7 @@ type ACME struct {
 	Directory    string   // URL of the ACME directory for devices
 	FTMDirectory string   // URL of that for the FTM key; empty: its certificate goes by file
 	Attestation  string   // URL of the attestation CA
-	Roots        []string // files: TLS roots of all three; empty: those of the system
+	Roots        []string // files: the only TLS roots that all three may lead to
 	Token        string   // file with the one-time token of a machine's first attestation
 }
 
@@ -68,13 +69,18 @@ type Encryption struct {
 
 // Fetch names a service of MOSIP that hands the certificate out.
 type Fetch struct {
-	Kind        string // ida, keymanager or masterdata
-	URL         string
-	Application string   // applicationId
-	Reference   string   // referenceId
+	Kind        string   // keymanager (also of IDA and of the compliance toolkit) or masterdata
+	URL         string   // of the call itself
+	Application string   // applicationId, like IDA
+	Reference   string   // referenceId, like IDA-FIR
 	DomainURI   string   // for masterdata
+	Signers     []string // files: whose answers are taken, for masterdata
 	Roots       []string // files: TLS roots; empty: those of the system
-	Thumbprints []string // SHA-256 of the certificates to take, in hex; empty: any
+
+	// Which certificates are taken: those with one of these SHA-256 thumbprints in
+	// hex, or issued by one of these certificates. One of the two must be given.
+	Thumbprints []string
+	Issuers     []string // files
 
 	TokenKind  string // oauth2, or authmanager
 	TokenURL   string
@@ -93,6 +99,7 @@ type Audit struct {
 type Scanners struct {
 	ZFM   zfm.Config
 	GT511 gt511.Config
+	V4L2  v4l2.Config
 	USB   USB
 }
 
@@ -106,7 +113,7 @@ type USB struct {
 // that no role fits has the role that its abilities suggest.
 type Role struct {
 	// Scanner is what "sbid devices" or "sbid doctor" call it, like
-	// uru4000/usb:1-2; with * at its end it fits whatever begins so.
+	// uru4000@usb:1-2; with * at its end it fits whatever begins so.
 	Scanner  string
 	Disabled bool
 	Purposes []string // Registration, Auth; empty: those that are served

@@ -50,7 +50,7 @@ certificates:
   rotate-after: 14d
   acme: {directory: "https://ca/acme/device/directory", ftm-directory: "https://ca/acme/ftm/directory", attestation: "https://ca/att", roots: [tls.pem], token: token}
 encryption:
-  fetch: {kind: ida, url: "https://mosip", application: IDA, reference: IDA-FIR, domain-uri: "https://d", roots: [m.pem], thumbprints: [AB],
+  fetch: {kind: keymanager, url: "https://mosip", application: IDA, reference: IDA-FIR, domain-uri: "https://d", roots: [m.pem], thumbprints: [AB], issuers: [pms.pem], signers: [md.pem],
     token-kind: oauth2, token-url: "https://iam", app-id: ida, client-id: me, secret-file: s}
 audit: {max-file: 65536, max-files: 3}
 scanners:
@@ -58,7 +58,7 @@ scanners:
   gt511: {bridges: ["10c4:ea60"], model: C1R}
   usb: {helper: /opt/sbid-usb}
 roles:
-  - {scanner: uru4000/usb:1-2, purposes: [Auth], serial: ABCDEF123456, sub-type: Single}
+  - {scanner: uru4000@usb:1-2, purposes: [Auth], serial: ABCDEF123456, sub-type: Single}
   - {scanner: "zfm*", one-by-one: true}
   - {scanner: "*", disabled: true}
 `)
@@ -76,8 +76,9 @@ roles:
 			},
 		},
 		Encryption: Encryption{Fetch: &Fetch{
-			Kind: "ida", URL: "https://mosip", Application: "IDA", Reference: "IDA-FIR", DomainURI: "https://d",
+			Kind: "keymanager", URL: "https://mosip", Application: "IDA", Reference: "IDA-FIR", DomainURI: "https://d",
 			Roots: []string{filepath.Join(dir, "m.pem")}, Thumbprints: []string{"AB"},
+			Issuers: []string{filepath.Join(dir, "pms.pem")}, Signers: []string{filepath.Join(dir, "md.pem")},
 			TokenKind: "oauth2", TokenURL: "https://iam", AppID: "ida", ClientID: "me", SecretFile: filepath.Join(dir, "s"),
 		}},
 		Audit: Audit{MaxFile: 65536, MaxFiles: 3},
@@ -87,7 +88,7 @@ roles:
 			USB:   USB{Helper: "/opt/sbid-usb"},
 		},
 		Roles: []Role{
-			{Scanner: "uru4000/usb:1-2", Purposes: []string{"Auth"}, Serial: "ABCDEF123456", SubType: "Single"},
+			{Scanner: "uru4000@usb:1-2", Purposes: []string{"Auth"}, Serial: "ABCDEF123456", SubType: "Single"},
 			{Scanner: "zfm*", OneByOne: true},
 			{Scanner: "*", Disabled: true},
 		},
@@ -121,8 +122,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		"certificates: {rotate-after: soon}":             "soon",
 		"audit: {max-files: 1}":                          "max-files at least 2",
 		"encryption: {file: a, fetch: {}}":               "both file and fetch",
-		"a: [":                                           "yaml",
-		"- a":                                            "yaml",
+		"encryption: {fetch: {kind: ida}}":               `kind is "ida"`,
+		"encryption: {fetch: {kind: keymanager, token-kind: oauth2}}": "neither thumbprints nor issuers",
+		"certificates: {acme: {directory: x}}":                        "acme.roots is empty",
+		"a: [":                                                        "yaml",
+		"- a":                                                         "yaml",
 	} {
 		_, err := Load(write(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {

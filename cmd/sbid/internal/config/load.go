@@ -153,6 +153,18 @@ func (c *Config) check() error {
 	if c.Encryption.File != "" && c.Encryption.Fetch != nil {
 		errs = append(errs, errors.New("encryption has both file and fetch; one of them"))
 	}
+	if a := c.Certificates.ACME; a != nil && len(a.Roots) == 0 {
+		errs = append(errs, errors.New("certificates.acme.roots is empty: name the file of the provider's TLS root"))
+	}
+	if f := c.Encryption.Fetch; f != nil {
+		errs = append(errs,
+			oneOf("encryption.fetch.kind", f.Kind, "keymanager", "masterdata"),
+			oneOf("encryption.fetch.token-kind", f.TokenKind, "oauth2", "authmanager"))
+		if len(f.Thumbprints)+len(f.Issuers) == 0 {
+			errs = append(errs, errors.New("encryption.fetch names neither thumbprints nor issuers: "+
+				"a key manager makes a new certificate, which nobody can decrypt for, when it is asked for one that there is not"))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -168,7 +180,7 @@ func (c *Config) anchor(folder string) {
 	}
 	if f := c.Encryption.Fetch; f != nil {
 		paths = append(paths, &f.SecretFile)
-		lists = append(lists, f.Roots)
+		lists = append(lists, f.Roots, f.Issuers, f.Signers)
 	}
 	for _, list := range lists {
 		for i := range list {

@@ -24,7 +24,7 @@ func well() station.Status {
 		Version: "1.0", Running: true, Level: "L0", Endpoints: map[sbi.Purpose]string{sbi.Registration: "http://127.0.0.1:4501"},
 		Keys: station.KeyStatus{Store: "tpm", Where: "/dev/tpmrm0"},
 		Scanners: []station.ScannerStatus{{
-			ID: "uru4000/1", Make: "DigitalPersona", Model: "U.are.U 4500", State: "idle",
+			ID: "uru4000:1", Make: "DigitalPersona", Model: "U.are.U 4500", State: "idle",
 			Devices: []station.DeviceStatus{{
 				Name: "a", Serial: "SERIAL000001", Purpose: sbi.Registration, SubType: "Single",
 				Certificate: station.CertificateStatus{Issuer: "Example", Expires: now.AddDate(0, 3, 0)},
@@ -42,7 +42,7 @@ func TestNothingWrong(t *testing.T) {
 	if err := Print(&out, findings); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"http://127.0.0.1:4501", "/dev/tpmrm0", "U.are.U 4500 (uru4000/1) is idle", "SERIAL000001", "2026-08-01"} {
+	for _, want := range []string{"http://127.0.0.1:4501", "/dev/tpmrm0", "U.are.U 4500 (uru4000:1) is idle", "SERIAL000001", "2026-08-01"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &out)
 		}

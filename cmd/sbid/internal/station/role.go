@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"sbid/capture/inventory"
 	"sbid/cmd/sbid/internal/config"
 	"sbid/driver"
 	"sbid/sbi"
@@ -23,9 +24,9 @@ type part struct {
 }
 
 // partsOf returns the devices that a scanner makes: those of the first role
-// that fits, or else those that its abilities suggest. The id is the
-// scanner's lasting one, and starts with its driver's name.
-func partsOf(c config.Config, machine, id string, info driver.Info) []part {
+// that fits, or else those that its abilities suggest.
+func partsOf(c config.Config, machine string, e inventory.Entry) []part {
+	id, info := e.ID, e.Info
 	var role config.Role
 	for _, r := range c.Roles {
 		if fits(r.Scanner, id) {
@@ -46,12 +47,11 @@ func partsOf(c config.Config, machine, id string, info driver.Info) []part {
 		oneByOne: role.OneByOne && slices.Equal(info.Sensors, []driver.Sensor{driver.Single}) && info.Modality != driver.Face,
 	}
 	if p.serial == "" {
-		p.serial = serialOf(machine, id, info.Serial)
+		p.serial = serialOf(machine, e)
 	}
 	if p.subType == "" {
 		p.subType = subTypeOf(info, p.oneByOne)
 	}
-	family, _, _ := strings.Cut(id, "/")
 	sum := sha256.Sum256([]byte(id))
 	var parts []part
 	for _, purpose := range purposes {
@@ -59,7 +59,7 @@ func partsOf(c config.Config, machine, id string, info driver.Info) []part {
 			continue
 		}
 		p.purpose = sbi.Purpose(purpose)
-		p.name = fmt.Sprintf("%s-%s-%s", family, hex.EncodeToString(sum[:4]), strings.ToLower(purpose))
+		p.name = fmt.Sprintf("%s-%s-%s", e.Driver, hex.EncodeToString(sum[:4]), strings.ToLower(purpose))
 		parts = append(parts, p)
 	}
 	return parts
@@ -103,11 +103,12 @@ func subTypeOf(info driver.Info, oneByOne bool) string {
 var makersSerial = regexp.MustCompile(`^[A-Za-z0-9]{12,64}$`)
 
 // serialOf returns the maker's serial number where it is one that SBI allows,
-// or else a number of this machine and the scanner: 16 letters and digits.
-func serialOf(machine, id, makers string) string {
-	if makersSerial.MatchString(makers) {
-		return makers
+// and that tells the scanner from others; or else a number of this machine and
+// the scanner: 16 letters and digits.
+func serialOf(machine string, e inventory.Entry) string {
+	if own := e.Info.Serial; makersSerial.MatchString(own) && e.ID == e.Driver+":"+own {
+		return own
 	}
-	sum := sha256.Sum256([]byte(machine + " " + id))
+	sum := sha256.Sum256([]byte(machine + " " + e.ID))
 	return "SBID" + strings.ToUpper(hex.EncodeToString(sum[:6]))
 }

@@ -12,17 +12,16 @@ import (
 // A Status is what is there and how it is, for sbid doctor.
 type Status struct {
 	Version   string
-	Running   bool                    // as a service, and not only for this look
-	Endpoints map[sbi.Purpose]string  // where the service answers, like http://127.0.0.1:4501
-	Level     string                  // L0 or L1
-	Keys      KeyStatus               // the key store
-	FTM       *CertificateStatus      // nil where nothing asks for one
-	Scanners  []ScannerStatus         // in the order of their ids
-	Drivers   map[string]Trouble      // those that cannot work, by name
-	Auth      *CertificateStatus      // whom auth captures are encrypted to; nil without purpose Auth
-	Audit     Trouble                 // of the audit log
-	Waiting   []string                // serials whose certificate was requested by file
-	Unknown   map[string]DeviceStatus // devices with keys whose scanner is not there, by name
+	Running   bool                   // as a service, and not only for this look
+	Endpoints map[sbi.Purpose]string // where the service answers, like http://127.0.0.1:4501
+	Level     string                 // L0 or L1
+	Keys      KeyStatus              // the key store
+	FTM       *CertificateStatus     // nil where nothing asks for one
+	Scanners  []ScannerStatus        // in the order of their ids
+	Drivers   map[string]Trouble     // those that cannot work, by name
+	Auth      *CertificateStatus     // whom auth captures are encrypted to; nil without purpose Auth
+	Audit     Trouble                // of the audit log
+	Waiting   []string               // serials whose certificate was requested by file
 }
 
 // KeyStatus is the key store.
@@ -34,12 +33,12 @@ type KeyStatus struct {
 
 // ScannerStatus is a scanner with the devices that it makes.
 type ScannerStatus struct {
-	ID      string // driver/serial number, or driver/where it is plugged in
+	ID      string // driver:serial number, or driver@where it is plugged in
 	Make    string
 	Model   string
 	Serial  string // the maker's
 	Path    string // where it is plugged in
-	State   string // absent, idle, in use or trouble
+	State   string // absent, idle, in use or faulted
 	Trouble Trouble
 	Devices []DeviceStatus
 }

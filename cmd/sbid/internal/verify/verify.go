@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sbid/attest"
+	"sbid/attest/evidence"
 	"sbid/capture/iso19794"
 	"sbid/driver"
 )
@@ -115,10 +116,13 @@ type Options struct {
 	// values leave both unchecked.
 	Asked       []driver.Position
 	Transaction string
+
+	// Evidence is what evidence of a machine is judged by, all but the time.
+	Evidence evidence.Options
 }
 
 // ErrUnknown says that bytes are nothing that this package knows.
-var ErrUnknown = errors.New("neither CBEFF, nor an SBI answer, nor a token, nor an ISO record")
+var ErrUnknown = errors.New("neither CBEFF, nor an SBI answer, nor a token, nor an ISO record, nor evidence of a machine")
 
 var compactJWS = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
 
@@ -135,6 +139,8 @@ func Bytes(b []byte, o Options) (Report, error) {
 		return v.recordFile(b), nil
 	case isBIR(text):
 		return v.cbeffDocument(b), nil
+	case isEvidence(text):
+		return v.evidence(text), nil
 	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
 		return v.answer(text)
 	case compactJWS.Match(text):
