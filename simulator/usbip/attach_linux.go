@@ -107,11 +107,11 @@ func awaitFree(p port) {
 // its bus id.
 func awaitUsed(p port, gone <-chan struct{}) (string, error) {
 	for end := time.Now().Add(enumeration); time.Now().Before(end); {
-		status, err := os.ReadFile(vhci + "status")
+		status, err := tables()
 		if err != nil {
 			return "", err
 		}
-		if id := usedPorts(string(status))[p]; id != "" {
+		if id := usedPorts(status)[p]; id != "" {
 			return id, nil
 		}
 		select {

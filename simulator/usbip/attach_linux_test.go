@@ -33,3 +33,17 @@ func TestFreePort(t *testing.T) {
 		})
 	}
 }
+
+func TestUsedPort(t *testing.T) {
+	used := usedPorts(table)
+	if len(used) != 1 || used[port{"hs", 0}] != "1-1" {
+		t.Errorf("%v", used)
+	}
+}
+
+func TestSocketOfAnUnattachedDevice(t *testing.T) {
+	_, _, cable := connect(t)
+	if id, err := cable.Socket(); err == nil {
+		t.Errorf("it is at %s", id)
+	}
+}

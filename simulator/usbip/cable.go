@@ -1,6 +1,7 @@
 package usbip
 
 import (
+	"errors"
 	"io"
 	"net"
 )
@@ -11,7 +12,19 @@ type Cable struct {
 	done chan struct{}
 	err  error  // set when done is closed
 	free func() // waits until the host knows, too; nil: it does at once
+	find func() (string, error)
 }
+
+// Socket waits until this machine's kernel has enumerated an attached device,
+// and returns where, as in sysfs: 1-2 is bus 1, port 2.
+func (c *Cable) Socket() (string, error) {
+	if c.find == nil {
+		return "", errNotAttached
+	}
+	return c.find()
+}
+
+var errNotAttached = errors.New("the device is not plugged into the kernel")
 
 // plug serves d on a connection that is in the URB phase.
 func plug(conn io.ReadWriteCloser, d Device) *Cable {
