@@ -48,7 +48,7 @@ func (m *Machine) log(root fs.FS, label, path string) []byte {
 	data, err := readAll(root, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		m.Absent[label] = "this system keeps none"
+		m.Absent[label] = "it is not where Linux keeps it"
 	case errors.Is(err, fs.ErrPermission):
 		m.Absent[label] = "it is for root to read"
 	case err != nil:

@@ -19,7 +19,7 @@ func TestReadMachine(t *testing.T) {
 		want Machine
 	}{
 		"nothing": {fstest.MapFS{}, Machine{Absent: map[string]string{
-			labelEventLog: "this system keeps none", labelIMA: "this system keeps none",
+			labelEventLog: "it is not where Linux keeps it", labelIMA: "it is not where Linux keeps it",
 		}}},
 		"everything": {fstest.MapFS{
 			eventLogPath:   file("log"),
@@ -41,7 +41,7 @@ func TestReadMachine(t *testing.T) {
 			Absent: map[string]string{labelEventLog: "it is empty", labelIMA: "it cannot be read"},
 		}},
 		"torn variable": {fstest.MapFS{eventLogPath: {Mode: fs.ModeDir}, secureBootPath: file("\x06")}, Machine{
-			Absent: map[string]string{labelEventLog: "it cannot be read", labelIMA: "this system keeps none"},
+			Absent: map[string]string{labelEventLog: "it cannot be read", labelIMA: "it is not where Linux keeps it"},
 		}},
 	} {
 		if got := readMachine(test.root); !reflect.DeepEqual(got, test.want) {

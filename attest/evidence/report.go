@@ -64,24 +64,25 @@ type Check struct {
 	Text   string `json:"text"`
 }
 
-// Names of checks. The one of a key is its label, as in "key/ftm".
+// Names of checks, in their order. The one of a key is its label, as in
+// "key/ftm", after the statements.
 const (
 	CheckDocument     = "document"
 	CheckNonce        = "nonce"
 	CheckTime         = "time"
-	CheckEndorsement  = "endorsement key"
-	CheckAttestation  = "attestation key"
-	CheckAttributes   = "attestation key attributes"
-	CheckStatements   = "statements"
 	CheckParts        = "parts"
+	CheckEndorsement  = "endorsement key"
+	CheckAttributes   = "attestation key attributes"
+	CheckAttestation  = "attestation key"
+	CheckStatements   = "statements"
 	CheckCertificates = "certificates"
 	CheckQuote        = "quote"
 	CheckEventLog     = "event log"
+	CheckSecureBoot   = "secure boot" // fails where the firmware measured that it is off
 	CheckIMA          = "measurement list"
-	CheckSecureBoot   = "secure boot"
 	CheckProgram      = "program"
-	CheckClock        = "clock"
 	CheckAudit        = "audit counter"
+	CheckClock        = "clock"
 )
 
 // A Report says of every check what became of it, in the order in which they
@@ -95,7 +96,7 @@ type Report struct {
 	State State
 }
 
-// ErrNotTrusted: evidence proves nothing.
+// ErrNotTrusted means that evidence proves nothing.
 var ErrNotTrusted = errors.New("evidence is not to be trusted")
 
 // Err returns nil if no check failed and the attestation key is proven, and

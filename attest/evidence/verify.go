@@ -332,7 +332,7 @@ func (v *verifier) clock() (string, error) {
 	switch {
 	case last != nil && (now.ResetCount < last.ResetCount || now.ResetCount == last.ResetCount && now.RestartCount < last.RestartCount):
 		return "", fmt.Errorf("the TPM was started %d times and had been %d times: it was cleared since, or it is another", now.ResetCount, last.ResetCount)
-	case !bool(now.Safe):
+	case !now.Safe:
 		return "", impossible{"The TPM lost power without warning, and does not know yet whether its clock went back."}
 	case last == nil:
 		return fmt.Sprintf("The TPM was started %d times; there is no earlier count to compare with.", now.ResetCount), nil

@@ -23,7 +23,8 @@ const (
 	counterSize = 8          // bytes
 )
 
-// ErrCounterTaken: what is at the counter's NV index is not this store's.
+// ErrCounterTaken means that what is at the counter's NV index is not this
+// store's.
 var ErrCounterTaken = errors.New("NV index of the counter belongs to another program: configure another index, " +
 	"or take this one over by removing _counter.auth from the key store's directory")
 

@@ -24,7 +24,8 @@ const (
 	quoteTries = 5  // a register may be extended between reading and quoting
 )
 
-// ErrPCRBank: the firmware keeps the registers in other hash algorithms only.
+// ErrPCRBank means that the firmware keeps the registers in other hash
+// algorithms only.
 var ErrPCRBank = errors.New("TPM has no SHA-256 bank of platform configuration registers: enable it in the firmware setup")
 
 // Quote has the TPM state what the registers pcrs, numbers from 0 to 23, hold.
