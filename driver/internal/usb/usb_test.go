@@ -4,12 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"sbid/driver"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestErrorsOfLibusb(t *testing.T) {
 	for name, tt := range map[string]struct{ got, want error }{
