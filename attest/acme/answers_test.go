@@ -5,7 +5,6 @@ package acme
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -65,10 +64,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // Whatever an attestation CA answers, a certificate is taken only when it is
 // for the TPM's attestation key and names the device.
 func FuzzAttestationAnswers(f *testing.F) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		f.Fatal(err)
-	}
+	key := testKeys()[0]
 	names := akcert.Names{Permanent: []string{"ABCDEF123456"}}
 	good := selfIssued(f, names, key)
 	secret, err := json.Marshal(akcert.SecretResponse{Chain: [][]byte{good.Raw}})
@@ -113,10 +109,7 @@ func selfIssued(t testing.TB, names akcert.Names, key *rsa.PrivateKey) *x509.Cer
 
 // What goes to the attestation CA is what its other clients send.
 func TestAttestRequest(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := testKeys()[0]
 	var sent map[string]json.RawMessage
 	var authorization string
 	root := selfIssued(t, akcert.Names{Permanent: []string{"X"}}, key)
@@ -151,10 +144,7 @@ func TestAttestRequest(t *testing.T) {
 
 // The CBOR is that of WebAuthn's format tpm, with nothing besides.
 func TestAttestationObject(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := testKeys()[0]
 	cert := selfIssued(t, akcert.Names{Permanent: []string{"X"}}, key)
 	object, err := encodeObject([]*x509.Certificate{cert, cert}, tpm.Statement{Attest: []byte("A"), Signature: []byte("S"), Public: []byte("P")})
 	if err != nil {

@@ -72,10 +72,14 @@ func (i *Issuer) keptChain(ctx context.Context, serial string) ([]*x509.Certific
 	if err != nil {
 		return nil, err
 	}
-	if checkAttestation(i.attestation, public, serial) != nil || attest.CheckValidity(i.attestation[0], time.Now()) != nil {
+	if !usable(i.attestation, public, serial) {
 		return nil, nil
 	}
 	return i.attestation, nil
+}
+
+func usable(chain []*x509.Certificate, public *rsa.PublicKey, serial string) bool {
+	return checkAttestation(chain, public, serial) == nil && attest.CheckValidity(chain[0], time.Now()) == nil
 }
 
 // attestationPublic is the attestation key that the TPM has now.

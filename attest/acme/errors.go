@@ -24,10 +24,11 @@ type refusedError struct {
 }
 
 func (e *refusedError) Error() string {
-	text := e.step + ": the ACME server said: " + words(e.problem)
+	said := []string{words(e.problem)}
 	for _, sub := range e.problem.Subproblems {
-		text += "; " + words(sub.Problem)
+		said = append(said, words(sub.Problem))
 	}
+	text := e.step + ": the ACME server said: " + strings.Join(said, "; ")
 	if what := hint(e.problem); what != "" {
 		text += ": " + what
 	}

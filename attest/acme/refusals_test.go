@@ -4,8 +4,6 @@ package acme
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -44,11 +42,7 @@ func TestRefusals(t *testing.T) {
 	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
 	request := m.request(t, device, "device")
 	foreign := stranger.request(t, device, "device")
-	software, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	imported, err := m.Import(t.Context(), "imported", software)
+	imported, err := m.Import(t.Context(), "imported", testKeys()[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,9 +26,9 @@ import (
 	"sbid/attest/internal/akcert"
 )
 
-// testKeys are made once, because RSA keys take their time: of the device, of
-// another device.
-var testKeys = sync.OnceValue(func() (keys [2]*rsa.PrivateKey) {
+// testKeys are made once, because RSA keys take their time: of a device, of
+// another, of the partner's certificate.
+var testKeys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
 	for i := range keys {
 		var err error
 		if keys[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {

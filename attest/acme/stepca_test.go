@@ -9,7 +9,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -137,12 +136,8 @@ func startProvider(t testing.TB) *provider {
 	}
 	dir := t.TempDir()
 	p := &provider{register: filepath.Join(dir, "register.json")}
-	partner, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	p.root = newCA(t, "Acme root", ca{}, p256(t))
-	issuing := newCA(t, "Acme devices", p.root, partner)
+	issuing := newCA(t, "Acme devices", p.root, testKeys()[2])
 	p.attestationRoot = newCA(t, "Acme TPMs root", ca{}, p256(t))
 	p.attestation = newCA(t, "Acme TPMs", p.attestationRoot, p256(t))
 	p.setRegister(t)

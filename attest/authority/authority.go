@@ -14,6 +14,13 @@
 // step-ca takes a certificate without any permanent identifier for one that
 // fits every order. That is why the authority never issues one, and why it
 // also answers step-ca's webhook, which asks about every single order.
+//
+// A provisioner of step-ca needs, in its configuration: type ACME; challenges
+// device-attest-01 and nothing else; attestationFormats tpm; attestationRoots
+// with the root of the authority's Chain alone; a webhook of kind AUTHORIZING
+// and certType X509 with the URL of WebhookPath, whose TLS certificate step-ca
+// trusts if its own root issued it; and a template that keeps common name and
+// alternative names as they are, since the webhook refuses anything else.
 package authority
 
 import (

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -123,9 +124,7 @@ func call(a *Authority, path string, body any, header http.Header) (int, []byte)
 		}
 	}
 	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(text))
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, r)
 	return w.Code, w.Body.Bytes()

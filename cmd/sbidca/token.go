@@ -12,7 +12,7 @@ type tokenCmd struct{}
 // reads it cannot enrol.
 func (*tokenCmd) Run(to *console) error {
 	token := rand.Text()
-	fmt.Fprintf(to.out, "for the operator, once:        %s\n", token)
-	fmt.Fprintf(to.out, "for the device in the register: \"token\": \"%x\"\n", sha256.Sum256([]byte(token)))
-	return nil
+	_, err := fmt.Fprintf(to.out, "for the operator, once:         %s\nfor the device in the register: \"token\": \"%x\"\n",
+		token, sha256.Sum256([]byte(token)))
+	return err
 }
