@@ -80,8 +80,13 @@ func (s *Store) openPrimary(ctx context.Context, k *key) (*key, error) {
 // FTM returns the FTM key, and makes it if it was never made.
 func (s *Store) FTM(ctx context.Context) (crypto.Signer, error) {
 	signer, err := s.Signer(ctx, FTMKey)
-	if errors.Is(err, attest.ErrNoKey) {
-		return s.Create(ctx, FTMKey)
+	if !errors.Is(err, attest.ErrNoKey) {
+		return signer, err
+	}
+	signer, err = s.Create(ctx, FTMKey)
+	if errors.Is(err, attest.ErrKeyExists) {
+		// Another program was faster.
+		return s.Signer(ctx, FTMKey)
 	}
 	return signer, err
 }

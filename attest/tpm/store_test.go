@@ -4,6 +4,7 @@ package tpm
 
 import (
 	"bufio"
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -176,6 +177,48 @@ func TestTwoStores(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	soft.wantEmpty(t)
+}
+
+// Two programs share a directory, and what each makes when it is first asked
+// for is the other's too.
+func TestTwoStoresOneDirectory(t *testing.T) {
+	soft, dir := startTPM(t), t.TempDir()
+	var wg sync.WaitGroup
+	var keys [2]AttestationKey
+	var ftms [2]crypto.Signer
+	var counts [2]uint64
+	for i := range keys {
+		store := openStore(t, soft, dir)
+		wg.Go(func() {
+			var err error
+			if ftms[i], err = store.FTM(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if keys[i], err = store.AttestationKey(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if _, err := store.Create(t.Context(), fmt.Sprint("device.", i)); err != nil {
+				t.Error(err)
+			}
+			if counts[i], err = store.IncrementCounter(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	if !samePublic(ftms[0], ftms[1]) || !bytes.Equal(keys[0].Public, keys[1].Public) {
+		t.Error("two programs made two keys where there is one")
+	}
+	if certified := certifiedCount(t, openStore(t, soft, dir), "nonce"); certified != max(counts[0], counts[1]) {
+		t.Errorf("counted to %v, certified %d", counts, certified)
+	}
+	for _, signer := range ftms {
+		mustSign(t, signer)
+	}
 	soft.wantEmpty(t)
 }
 
