@@ -27,7 +27,7 @@ func (s Sample) Record(profile iso19794.Profile, scanner driver.Info) ([]byte, e
 	record, err := iso19794.New(profile, iso19794.Sample{
 		Position: s.Position, Captured: s.Captured,
 		Quality: iso19794.QualityBlock{Score: byte(s.Quality)}, // vendor and algorithm unreported: the measure is our own
-		Width:   size.X, Height: size.Y, DPI: s.DPI,
+		Width:   size.X, Height: size.Y, DPI: s.DPI, ScanDPI: s.scanDPI(),
 		Image: encoded, Technology: scanner.Technology,
 	})
 	if err != nil {
@@ -35,6 +35,11 @@ func (s Sample) Record(profile iso19794.Profile, scanner driver.Info) ([]byte, e
 	}
 	return record.MarshalBinary()
 }
+
+// scanDPI is the scanner's own sampling rate, as far as a record can tell it:
+// readers refuse an image that has a higher rate than its scanner, so of one
+// that was enlarged it says no more than the image's. Frame.Native tells.
+func (s Sample) scanDPI() int { return max(s.DPI, s.Native.DPI) }
 
 // picture is what goes into the record: of an eye the crop, which for auth is
 // masked, too.

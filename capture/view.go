@@ -18,6 +18,7 @@ type Sample struct {
 	Position driver.Position
 	Image    image.Image // *image.Gray, or *image.RGBA for a face
 	DPI      int         // of a fingerprint
+	Native   driver.Geometry
 	Quality  float64     // 0 to 100, on the scale of the profile
 	Captured time.Time   // UTC
 
@@ -79,7 +80,7 @@ func analyse(frame driver.Frame, target driver.Target, profile iso19794.Profile)
 	})
 	for i := range v.Samples {
 		s := &v.Samples[i]
-		s.Captured, s.DPI = now, frame.DPI
+		s.Captured, s.DPI, s.Native = now, frame.DPI, frame.Native
 		if profile == iso19794.Auth && modality == driver.Finger {
 			s.Quality = quality.AuthFinger(s.Quality)
 		}

@@ -1,6 +1,7 @@
 package iso19794
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,7 +15,8 @@ type Sample struct {
 	Captured      time.Time // zero if not known
 	Quality       QualityBlock
 	Width, Height int    // pixels
-	DPI           int    // of fingers: pixels per inch of scanner and image alike
+	DPI           int    // of fingers: pixels per inch of the image
+	ScanDPI       int    // of fingers: pixels per inch that the scanner took; 0: as DPI
 	Image         []byte // a JP2 file, or WSQ of a finger for Auth
 
 	// Of the scanner: its technology as driver.Info has it, and the vendor and
@@ -45,8 +47,8 @@ func NewFinger(p Profile, s Sample) (*Finger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make finger record: %w", err)
 	}
-	if s.DPI < 0 || s.DPI > 0xFFFF {
-		return nil, fmt.Errorf("make finger record: %d dpi", s.DPI)
+	if s.DPI < 0 || s.DPI > 0xFFFF || s.ScanDPI < 0 || s.ScanDPI > 0xFFFF {
+		return nil, fmt.Errorf("make finger record: %d dpi of %d", s.DPI, s.ScanDPI)
 	}
 	compression := JPEG2000Lossless
 	if p == Auth {
@@ -55,14 +57,14 @@ func NewFinger(p Profile, s Sample) (*Finger, error) {
 			compression = WSQ
 		}
 	}
-	rate := uint16(s.DPI)
+	rate, scanned := uint16(s.DPI), uint16(cmp.Or(s.ScanDPI, s.DPI))
 	return accepted(p, &Finger{
 		Fingers: 1,
 		Capture: s.capture(),
 
 		FingerPosition: FingerPosition(s.Position),
 		ScaleUnits:     PixelsPerInch,
-		ScanRateH:      rate, ScanRateV: rate,
+		ScanRateH:      scanned, ScanRateV: scanned,
 		ImageRateH: rate, ImageRateV: rate,
 		BitDepth:    8,
 		Compression: compression,
