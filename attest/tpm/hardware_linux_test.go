@@ -3,6 +3,7 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -51,6 +52,34 @@ func TestHardwareTwoOpeners(t *testing.T) {
 		all.Go(func() { mustSign(t, ftm) })
 	}
 	all.Wait()
+}
+
+// What the machine proves with its TPM comes through the resource manager whole:
+// the attestation key, statements about keys, registers and the counter.
+func TestHardwareEvidence(t *testing.T) {
+	store, qualifying := openNode(t, DefaultDevice), []byte("nonce")
+	create(t, store, "device")
+	ak := attestationKey(t, store)
+	statement, err := store.Certify(t.Context(), "device", qualifying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := attested(t, ak, statement.Attest, statement.Signature)
+	if got, err := about.Attested.Certify(); err != nil || len(got.Name.Buffer) == 0 || !bytes.Equal(about.ExtraData.Buffer, qualifying) {
+		t.Errorf("certified %+v with %q, %v", got, about.ExtraData.Buffer, err)
+	}
+	quote, err := store.Quote(t.Context(), []int{0, 7}, qualifying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attested(t, ak, quote.Attest, quote.Signature)
+	if len(quote.PCRs) != 2 {
+		t.Errorf("quoted %d registers, want 2", len(quote.PCRs))
+	}
+	first := mustIncrement(t, store)
+	if second := mustIncrement(t, store); second <= first || certifiedCount(t, store, "nonce") != second {
+		t.Errorf("the counter went from %d to %d", first, second)
+	}
 }
 
 // A store that lives on finds its keys again through the same node.
