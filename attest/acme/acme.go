@@ -116,9 +116,14 @@ func New(config Config, t TPM) (*Issuer, error) {
 	return &Issuer{
 		config: config,
 		tpm:    t,
-		http:   &http.Client{Transport: bounded{transport}, Timeout: config.RequestTimeout},
+		http:   &http.Client{Transport: bounded{transport}, Timeout: config.RequestTimeout, CheckRedirect: stay},
 		turn:   make(chan struct{}, 1),
 	}, nil
+}
+
+// stay follows no redirection: it could lead to where no TLS is.
+func stay(r *http.Request, _ []*http.Request) error {
+	return fmt.Errorf("redirected to %s, which is not followed", r.URL)
 }
 
 // bounded cuts off what no server of a provider sends.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"sbid/attest"
 	"sbid/attest/authority"
@@ -169,6 +170,21 @@ func TestIssue(t *testing.T) {
 		issued(t, i, request)
 		if n := p.attested.Load() - before; n != 1 {
 			t.Errorf("the attestation CA was asked %d times, want once", n)
+		}
+	})
+	t.Run("two at once", func(t *testing.T) {
+		i := p.issuer(t, withWebhook, t.TempDir(), m)
+		other := request
+		other.Serial = neighbor
+		var group errgroup.Group
+		for _, r := range []attest.CertificateRequest{request, other} {
+			group.Go(func() error {
+				_, err := i.Issue(t.Context(), r)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("open without webhook", func(t *testing.T) {

@@ -85,6 +85,13 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("expired attestation certificate", func(t *testing.T) {
+		// The clock of the server decides, whatever ours says.
+		names := akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1", Permanent: []string{device}}
+		expired := p.attestation.issue(t, until(akTemplate(t, names), -time.Minute), attestationPublic(t, m))
+		_, err := p.issuer(t, withWebhook, "", m).order(t.Context(), request, []*x509.Certificate{expired, p.attestation.cert})
+		wantError(t, err, "x5c is not valid", "expired")
+	})
 	t.Run("blocked in the register", func(t *testing.T) {
 		i := p.issuer(t, withWebhook, "", m)
 		issued(t, i, request)

@@ -257,6 +257,54 @@ func TestServersOfOthers(t *testing.T) {
 	}
 }
 
+// A server that takes requests and answers none is given up, in the end.
+func TestNoAnswer(t *testing.T) {
+	s := startServer(t)
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the hang-up goes unnoticed
+		<-r.Context().Done()
+	})
+	key := testKeys()[0]
+	i, err := New(Config{
+		Directory: s.URL + "/directory", AttestationCA: s.URL, Roots: []*x509.Certificate{s.Certificate()},
+		RequestTimeout: 50 * time.Millisecond,
+	}, newPaperTPM(t, &key.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := attest.CertificateRequest{Key: "device", Signer: key, Serial: device}
+	_, err = i.Issue(t.Context(), request)
+	wantError(t, err, "attestation CA")
+	if !errors.Is(err, attest.ErrManagementServer) {
+		t.Errorf("%v is not ErrManagementServer", err)
+	}
+	_, err = i.order(t.Context(), request, []*x509.Certificate{selfIssued(t, akcert.Names{Permanent: []string{device}}, key)})
+	wantError(t, err, "account")
+	if !errors.Is(err, attest.ErrManagementServer) {
+		t.Errorf("%v is not ErrManagementServer", err)
+	}
+	i.http.CloseIdleConnections()
+}
+
+// Nobody leads us away from the servers whose roots are pinned.
+func TestRedirection(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s was followed", r.Method, r.URL)
+	}))
+	defer elsewhere.Close()
+	s := startServer(t)
+	s.Config.Handler = http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect)
+	key := testKeys()[0]
+	i, err := New(Config{
+		Directory: s.URL + "/directory", AttestationCA: s.URL, Roots: []*x509.Certificate{s.Certificate()}, Token: "secret",
+	}, newPaperTPM(t, &key.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = i.Issue(t.Context(), attest.CertificateRequest{Key: "device", Signer: key, Serial: device})
+	wantError(t, err, "attestation CA", elsewhere.URL, "not followed")
+}
+
 // The request has the name of the device twice, and asks for nothing else.
 func TestCertificateRequest(t *testing.T) {
 	key := testKeys()[0]

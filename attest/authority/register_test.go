@@ -1,11 +1,15 @@
 package authority
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sbid/attest/internal/akcert"
@@ -124,4 +128,35 @@ func FuzzRegister(f *testing.F) {
 			t.Errorf("%+v became %+v, %v", r, got, err)
 		}
 	})
+}
+
+// Many TPMs enrol while others are asked about: no entry of the register is
+// lost.
+func TestEnrolmentsAtOnce(t *testing.T) {
+	const n = 16
+	var devices []Device
+	for i := range n {
+		devices = append(devices, Device{Serial: fmt.Sprint("DEVICE", i), EKCertificate: fmt.Sprint(i + 1)})
+	}
+	a := newAuthority(t, nil, devices...)
+	hash := func(i int) string { return hexHash(sha256.Sum256([]byte{byte(i)})) }
+	var group sync.WaitGroup
+	for i, d := range devices {
+		group.Go(func() {
+			if got, err := a.register.enrol([]string{d.Serial}, hash(i)); err != nil || !slices.Equal(got, []string{d.Serial}) {
+				t.Errorf("%s: %q, %v", d.Serial, got, err)
+			}
+		})
+		group.Go(func() {
+			if known, err := a.register.read(); err != nil || len(known) != n {
+				t.Errorf("%d devices, %v", len(known), err)
+			}
+		})
+	}
+	group.Wait()
+	for i, d := range readRegister(t, a) {
+		if d.EK != hash(i) {
+			t.Errorf("%s has the TPM %q, want %q", d.Serial, d.EK, hash(i))
+		}
+	}
 }
