@@ -29,4 +29,4 @@ func Acquire(dir string) (*Lock, error) {
 }
 
 // Release gives the lock back.
-func (l *Lock) Release() error { return l.f.Close() }
+func (l *Lock) Release() error { return errors.Join(unlock(l.f), l.f.Close()) }

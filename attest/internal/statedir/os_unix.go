@@ -25,6 +25,15 @@ func lock(f *os.File) error {
 	}
 }
 
+// unlock does not leave it to the closing of the file: a process that is being
+// started has it open as well, for a moment.
+func unlock(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		return fmt.Errorf("flock: %w", err)
+	}
+	return nil
+}
+
 // syncDir makes renames and removals in dir survive a power cut.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
