@@ -17,8 +17,9 @@ type Socket func(usbip.Device) (*usbip.Cable, error)
 // A Twin is one reader. Its methods may be called from any goroutine. Nothing is
 // on its window until Show.
 type Twin struct {
-	socket Socket
-	model  model
+	socket   Socket
+	model    model
+	plugging sync.Mutex // held while it is plugged in or out: the host asks meanwhile
 
 	mu       sync.Mutex
 	cable    *usbip.Cable // nil while unplugged
@@ -56,22 +57,29 @@ func start(socket Socket, m model) (*Twin, error) {
 
 // Plug powers the reader on. One that is plugged in stays so.
 func (t *Twin) Plug() error {
+	t.plugging.Lock()
+	defer t.plugging.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.cable != nil {
+		t.mu.Unlock()
 		return nil
 	}
 	l := t.model.powerOn(t)
+	t.mu.Unlock()
 	cable, err := t.socket(l)
 	if err != nil {
 		return fmt.Errorf("plug in: %w", err)
 	}
+	t.mu.Lock()
 	t.cable, t.life = cable, l
+	t.mu.Unlock()
 	return nil
 }
 
 // Unplug takes the reader away in whatever it is doing.
 func (t *Twin) Unplug() {
+	t.plugging.Lock()
+	defer t.plugging.Unlock()
 	t.mu.Lock()
 	cable := t.cable
 	t.cable, t.life = nil, nil

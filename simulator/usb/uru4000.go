@@ -120,6 +120,9 @@ const (
 )
 
 func (u *uru) Control(ctx context.Context, setup usbip.Setup, data []byte) ([]byte, error) {
+	if setup.Type&0x60 == 0 { // a standard request, for what the reader does not have
+		return nil, usbip.ErrStall
+	}
 	if err := u.twin.took(ctx, u.stage(setup, data)); err != nil {
 		return nil, err
 	}
