@@ -216,6 +216,16 @@ func (s *Set) Device(name string) (*attest.Identity, error) {
 	return h.current.identity, nil
 }
 
+// Current is Device without a look at the time: also an identity whose
+// certificate has ended or has not begun. It is nil where there is none to be
+// used at any time.
+func (s *Set) Current(name string) *attest.Identity {
+	if h := s.holder(name); h.current != nil {
+		return h.current.identity
+	}
+	return nil
+}
+
 // FTM is Device for the FTM key, which signs digital IDs of level L1.
 func (s *Set) FTM() (*attest.Identity, error) { return s.Device(FTM) }
 

@@ -190,7 +190,7 @@ func TestRotateWhileSigning(t *testing.T) {
 	s := m.provisioned()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 3 {
+	for range 2 {
 		wg.Go(func() {
 			for {
 				m.wantSigning(s, "slap")
