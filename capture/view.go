@@ -16,11 +16,11 @@ import (
 // A Sample is one position's image, cut from a frame.
 type Sample struct {
 	Position driver.Position
-	Image    image.Image // *image.Gray, or *image.RGBA for a face
-	DPI      int         // of a fingerprint
-	Native   driver.Geometry
-	Quality  float64     // 0 to 100, on the scale of the profile
-	Captured time.Time   // UTC
+	Image    image.Image     // *image.Gray, or *image.RGBA for a face
+	DPI      int             // of a fingerprint
+	Native   driver.Geometry // as driver.Frame has it
+	Quality  float64         // 0 to 100, on the scale of the profile
+	Captured time.Time       // UTC
 
 	eye *segment.Eye // where the iris is in Image
 }

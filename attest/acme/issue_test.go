@@ -22,8 +22,8 @@ import (
 	"sbid/attest"
 	"sbid/attest/authority"
 	"sbid/attest/internal/akcert"
-	"sbid/attest/internal/tpmtest"
 	"sbid/attest/tpm"
+	"sbid/attest/tpm/tpmtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

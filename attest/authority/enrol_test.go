@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"sbid/attest/internal/akcert"
-	"sbid/attest/internal/tpmtest"
+	"sbid/attest/tpm/tpmtest"
 )
 
 func TestEnrolment(t *testing.T) {

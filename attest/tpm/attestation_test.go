@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"sbid/attest"
-	"sbid/attest/internal/tpmtest"
+	"sbid/attest/tpm/tpmtest"
 )
 
 // attested parses a statement as one who only has bytes does, and checks its

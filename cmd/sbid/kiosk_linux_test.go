@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"sbid/attest"
-	"sbid/cmd/internal/softtpm"
+	"sbid/attest/tpm/tpmtest"
 	"sbid/cmd/sbid/internal/verify"
 	"sbid/driver"
 	"sbid/sbi/client"
@@ -31,8 +31,8 @@ import (
 	"sbid/simulator/serial"
 )
 
-// A kiosk is a machine with sbid's configuration and a fingerprint module, and
-// the commands that a person gives there.
+// A kiosk is a machine with sbid's configuration and, mostly, a fingerprint
+// module, and the commands that a person gives there.
 type kiosk struct {
 	t      testing.TB
 	config string
@@ -46,11 +46,25 @@ const organisation = "Example Devices"
 // are further lines of its configuration.
 func newKiosk(t testing.TB, settings ...string) *kiosk {
 	t.Helper()
-	return newKioskOf(t, append(settings, "keys: {store: tpm, tpm: \""+softtpm.Start(t)+"\"}")...)
+	return newKioskOf(t, append(settings, "keys: {store: tpm, tpm: \""+tpmtest.Start(t)+"\"}")...)
 }
 
 // newKioskOf is newKiosk with the settings of a key store among the others.
 func newKioskOf(t testing.TB, settings ...string) *kiosk {
+	t.Helper()
+	tty := filepath.Join(t.TempDir(), "tty")
+	module, err := serial.StartEF01(tty, serial.EF01{Width: 192, Height: 192, Product: "R503", Serial: "00000007"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(module.Close)
+	k := bareKiosk(t, append(settings, "scanners: {zfm: {ports: ["+tty+"]}, usb: {disabled: true}}")...)
+	k.module = module
+	return k
+}
+
+// bareKiosk is a kiosk with the scanners that the kernel has.
+func bareKiosk(t testing.TB, settings ...string) *kiosk {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kiosk") //nolint:usetesting // a test's own directory makes the path of the socket too long
 	if err != nil {
@@ -58,13 +72,7 @@ func newKioskOf(t testing.TB, settings ...string) *kiosk {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	k := &kiosk{t: t, config: filepath.Join(dir, "sbid.yaml"), state: filepath.Join(dir, "state")}
-	tty := filepath.Join(dir, "tty")
-	if k.module, err = serial.StartEF01(tty, serial.EF01{Width: 192, Height: 192, Product: "R503", Serial: "00000007"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.module.Close)
-	text := fmt.Sprintf("state: state\nprovider: {organisation: %s, id: EX}\nscanners: {zfm: {ports: [%s]}}\n%s\n",
-		organisation, tty, strings.Join(settings, "\n"))
+	text := fmt.Sprintf("state: state\nprovider: {organisation: %s, id: EX}\n%s\n", organisation, strings.Join(settings, "\n"))
 	if err := os.WriteFile(k.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -173,16 +181,17 @@ func (s *service) await(purpose, status string) client.Device {
 	return client.Device{}
 }
 
-// touch puts a finger on the module for as long as a capture takes.
-func (s *service) touch() (lift func()) {
-	s.module.Show(simulator.NewPerson(3).Finger(driver.RightIndex, simulator.Impression{}))
-	return func() { s.module.Show(nil) }
-}
-
-// rcapture captures one finger and returns the answer.
+// rcapture captures one finger that is put on the module.
 func (s *service) rcapture(device client.Device) (client.Answer, error) {
 	s.t.Helper()
-	defer s.touch()()
+	s.module.Show(simulator.NewPerson(3).Finger(driver.RightIndex, simulator.Impression{}))
+	defer s.module.Show(nil)
+	return s.capture(device)
+}
+
+// capture captures the right index finger.
+func (s *service) capture(device client.Device) (client.Answer, error) {
+	s.t.Helper()
 	return client.New().RCapture(s.t.Context(), s.ports["Registration"], client.Request{
 		Env: "Staging", Timeout: 20 * time.Second, TransactionID: "kiosk-1",
 		Bio: []client.Bio{{Type: "Finger", Count: 1, SubTypes: []string{"Right IndexFinger"}, Score: 1, DeviceID: device.ID, SubID: "0"}},

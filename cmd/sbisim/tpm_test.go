@@ -13,20 +13,20 @@ import (
 	"time"
 
 	"sbid/attest"
-	"sbid/cmd/internal/softtpm"
+	"sbid/attest/tpm/tpmtest"
 )
 
 // inTPM returns the arguments that keep the signing keys in a software TPM of
 // the test's own.
 func inTPM(t testing.TB) []string {
 	t.Helper()
-	return []string{"--tpm", softtpm.Start(t)}
+	return []string{"--tpm", tpmtest.Start(t)}
 }
 
 // With keys in a TPM everything is signed as with keys in files, rotation
 // included, and no signing key is on the disk.
 func TestKeysInTPM(t *testing.T) {
-	device := softtpm.Start(t)
+	device := tpmtest.Start(t)
 	s, err := newSim(filepath.Join(t.TempDir(), "state"), "--tpm", device) // no keys yet: they are made in the TPM
 	if err != nil {
 		t.Fatal(err)

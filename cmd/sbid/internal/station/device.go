@@ -105,10 +105,11 @@ func (s *Station) identity(name string) (*attest.Identity, error) {
 	if s.set == nil {
 		return nil, nil
 	}
-	id, err := s.set.Device(name)
-	switch {
-	case err == nil, id != nil:
+	if id := s.set.Current(name); id != nil {
 		return id, nil
+	}
+	_, err := s.set.Device(name)
+	switch {
 	case errors.Is(err, attest.ErrNoKey), errors.Is(err, attest.ErrKeyLost):
 		return nil, nil
 	}
