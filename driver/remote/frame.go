@@ -45,7 +45,9 @@ func pack(f driver.Frame) (*frame, []byte, error) {
 	}
 	var pixels []byte
 	for _, part := range parts {
-		p, pix, stride := picture{Position: part.Position}, []byte(nil), 0
+		p := picture{Position: part.Position}
+		var pix []byte
+		var stride int
 		switch img := part.Image.(type) {
 		case *image.Gray:
 			p.Width, p.Height = img.Rect.Dx(), img.Rect.Dy()

@@ -2,10 +2,10 @@ package uru4000
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"sbid/driver"
@@ -173,16 +173,18 @@ func (c *chip) setMode(ctx context.Context, mode byte) error { return c.write(ct
 
 // key asks for a key. Its way over the bus is covered with a seed.
 func (c *chip) key(ctx context.Context, number byte) (uint32, error) {
-	seed := rand.Uint32()
-	index := binary.LittleEndian.AppendUint32([]byte{number}, seed)
-	if err := c.write(ctx, regKeyIndex, index...); err != nil {
+	index := [5]byte{number}
+	if _, err := rand.Read(index[1:]); err != nil {
+		return 0, err
+	}
+	if err := c.write(ctx, regKeyIndex, index[:]...); err != nil {
 		return 0, err
 	}
 	var b [4]byte
 	if err := c.read(ctx, regKey, b[:]); err != nil {
 		return 0, err
 	}
-	return binary.LittleEndian.Uint32(b[:]) ^ seed, nil
+	return binary.LittleEndian.Uint32(b[:]) ^ binary.LittleEndian.Uint32(index[1:]), nil
 }
 
 // pause waits, or returns the cause of ctx's end.

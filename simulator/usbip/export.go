@@ -148,9 +148,10 @@ func reply(code uint16, status uint32) []byte {
 // record describes a device in 312 bytes. Descriptors too short to have a
 // member count as filled up with zeros.
 func record(i int, d Descriptors) []byte {
-	b := make([]byte, 256+busIDSize)
-	copy(b, "/sys/devices/twin/"+busOf(i))
-	copy(b[256:], busOf(i))
+	var names [256 + busIDSize]byte
+	copy(names[:], "/sys/devices/twin/"+busOf(i))
+	copy(names[256:], busOf(i))
+	b := names[:]
 	for _, w := range []uint32{1, uint32(i + 1), uint32(d.Speed.orFull())} {
 		b = binary.BigEndian.AppendUint32(b, w)
 	}

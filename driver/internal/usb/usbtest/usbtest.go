@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"syscall"
@@ -49,10 +50,7 @@ func (b *Bus) Plug(path string, h Host) {
 // List asks every device who it is.
 func (b *Bus) List(ctx context.Context, ids []usb.ID) ([]usb.Info, error) {
 	b.mu.Lock()
-	sockets := make(map[string]*socket, len(b.sockets))
-	for path, s := range b.sockets {
-		sockets[path] = s
-	}
+	sockets := maps.Clone(b.sockets)
 	b.mu.Unlock()
 	var infos []usb.Info
 	for path, s := range sockets {
