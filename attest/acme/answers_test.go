@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"github.com/mholt/acmez/v3/acme"
 
+	"sbid/attest/acme/acmetest"
 	"sbid/attest/internal/akcert"
 	"sbid/attest/tpm"
 )
@@ -104,7 +105,7 @@ func FuzzAttestationAnswers(f *testing.F) {
 func selfIssued(t testing.TB, names akcert.Names, key *rsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	template := akTemplate(t, names)
-	return ca{key: key}.issue(t, template, key.Public())
+	return acmetest.CA{Key: key}.Issue(t, template, key.Public())
 }
 
 // What goes to the attestation CA is what its other clients send.

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sbid/attest"
+	"sbid/attest/acme/acmetest"
 	"sbid/attest/authority"
 	"sbid/attest/internal/akcert"
 	"sbid/attest/tpm"
@@ -68,11 +69,11 @@ func (m *machine) request(t testing.TB, serial, key string) attest.CertificateRe
 	}
 }
 
-func (p *provider) issuer(t testing.TB, provisioner, dir string, with TPM) *Issuer {
+func issuerOf(t testing.TB, p *acmetest.Provider, provisioner, dir string, with TPM) *Issuer {
 	t.Helper()
 	i, err := New(Config{
-		Directory: p.directory(provisioner), AttestationCA: p.attestationURL,
-		Roots: []*x509.Certificate{p.root.cert}, Dir: dir,
+		Directory: p.Directory(provisioner), AttestationCA: p.AttestationURL,
+		Roots: []*x509.Certificate{p.Root.Cert}, Dir: dir,
 	}, with)
 	if err != nil {
 		t.Fatal(err)
@@ -105,14 +106,14 @@ func wantError(t testing.TB, err error, words ...string) {
 // From a new TPM to a certificate that chains to the provider's root and whose
 // key is in the TPM; then the rotation to a new key.
 func TestIssue(t *testing.T) {
-	p, m := startProvider(t), newMachine(t)
-	p.setRegister(t, authority.Device{Serial: device, EK: m.ek}, authority.Device{Serial: neighbor, EK: m.ek})
+	p, m := acmetest.Start(t), newMachine(t)
+	p.SetRegister(t, authority.Device{Serial: device, EK: m.ek}, authority.Device{Serial: neighbor, EK: m.ek})
 	dir := filepath.Join(t.TempDir(), "acme")
 	request := m.request(t, device, "first")
-	chain := issued(t, p.issuer(t, withWebhook, dir, m), request)
+	chain := issued(t, issuerOf(t, p, acmetest.WithWebhook, dir, m), request)
 
 	trust := new(attest.Trust)
-	trust.Add(attest.DomainDevice, p.root.cert, chain[1])
+	trust.Add(attest.DomainDevice, p.Root.Cert, chain[1])
 	if err := trust.Check(attest.DomainDevice, chain[0], time.Now()); err != nil {
 		t.Error(err)
 	}
@@ -148,7 +149,7 @@ func TestIssue(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Another Issuer, as after a restart.
-		i := p.issuer(t, withWebhook, dir, m)
+		i := issuerOf(t, p, acmetest.WithWebhook, dir, m)
 		second := m.request(t, device, "second")
 		again := issued(t, i, second)
 		if again[0].PublicKey.(*rsa.PublicKey).Equal(leaf.PublicKey) {
@@ -156,7 +157,7 @@ func TestIssue(t *testing.T) {
 		}
 		second.Serial = neighbor
 		issued(t, i, second)
-		if n := p.attested.Load(); n != 1 {
+		if n := p.Attested.Load(); n != 1 {
 			t.Errorf("the attestation CA was asked %d times, want once", n)
 		}
 		if now, err := os.ReadFile(filepath.Join(dir, accountFile)); err != nil || string(now) != string(account) {
@@ -164,16 +165,16 @@ func TestIssue(t *testing.T) {
 		}
 	})
 	t.Run("in memory", func(t *testing.T) {
-		before := p.attested.Load()
-		i := p.issuer(t, withWebhook, "", m)
+		before := p.Attested.Load()
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
 		issued(t, i, request)
 		issued(t, i, request)
-		if n := p.attested.Load() - before; n != 1 {
+		if n := p.Attested.Load() - before; n != 1 {
 			t.Errorf("the attestation CA was asked %d times, want once", n)
 		}
 	})
 	t.Run("two at once", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, t.TempDir(), m)
+		i := issuerOf(t, p, acmetest.WithWebhook, t.TempDir(), m)
 		other := request
 		other.Serial = neighbor
 		var group errgroup.Group
@@ -188,17 +189,17 @@ func TestIssue(t *testing.T) {
 		}
 	})
 	t.Run("open without webhook", func(t *testing.T) {
-		issued(t, p.issuer(t, withoutWebhook, "", m), request)
+		issued(t, issuerOf(t, p, acmetest.WithoutWebhook, "", m), request)
 	})
 }
 
 // What is kept of the attestation key is replaced when it is of no use any more.
 func TestKeptCertificates(t *testing.T) {
-	p, m, other := startProvider(t), newMachine(t), newMachine(t)
-	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
+	p, m, other := acmetest.Start(t), newMachine(t), newMachine(t)
+	p.SetRegister(t, authority.Device{Serial: device, EK: m.ek})
 	mine, others := attestationPublic(t, m), attestationPublic(t, other)
 	names := akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1", Permanent: []string{device}}
-	formerCA := newCA(t, "former", ca{}, p256(t))
+	formerCA := acmetest.NewCA(t, "former", acmetest.CA{}, acmetest.P256(t))
 	request := m.request(t, device, "device")
 	good := akTemplate(t, names)
 
@@ -206,13 +207,13 @@ func TestKeptCertificates(t *testing.T) {
 		file []byte
 		asks int32
 	}{
-		"good":                  {pemOf(p.attestation.issue(t, good, mine), p.attestation.cert), 0},
-		"expired":               {pemOf(p.attestation.issue(t, until(akTemplate(t, names), -time.Minute), mine), p.attestation.cert), 1},
-		"about to expire":       {pemOf(p.attestation.issue(t, until(akTemplate(t, names), renewBefore-time.Hour), mine), p.attestation.cert), 1},
-		"of another key":        {pemOf(p.attestation.issue(t, akTemplate(t, names), others), p.attestation.cert), 1},
-		"of another device":     {pemOf(p.attestation.issue(t, akTemplate(t, akcert.Names{Permanent: []string{neighbor}}), mine), p.attestation.cert), 1},
-		"of nobody":             {pemOf(p.attestation.issue(t, akTemplate(t, akcert.Names{Model: "X"}), mine), p.attestation.cert), 1},
-		"of a former authority": {pemOf(formerCA.issue(t, akTemplate(t, names), mine)), 1},
+		"good":                  {acmetest.PEM(p.Attestation.Issue(t, good, mine), p.Attestation.Cert), 0},
+		"expired":               {acmetest.PEM(p.Attestation.Issue(t, until(akTemplate(t, names), -time.Minute), mine), p.Attestation.Cert), 1},
+		"about to expire":       {acmetest.PEM(p.Attestation.Issue(t, until(akTemplate(t, names), renewBefore-time.Hour), mine), p.Attestation.Cert), 1},
+		"of another key":        {acmetest.PEM(p.Attestation.Issue(t, akTemplate(t, names), others), p.Attestation.Cert), 1},
+		"of another device":     {acmetest.PEM(p.Attestation.Issue(t, akTemplate(t, akcert.Names{Permanent: []string{neighbor}}), mine), p.Attestation.Cert), 1},
+		"of nobody":             {acmetest.PEM(p.Attestation.Issue(t, akTemplate(t, akcert.Names{Model: "X"}), mine), p.Attestation.Cert), 1},
+		"of a former authority": {acmetest.PEM(formerCA.Issue(t, akTemplate(t, names), mine)), 1},
 		"damaged":               {[]byte("-----BEGIN CERTIFICATE-----"), 1},
 		"empty":                 {nil, 1},
 	} {
@@ -221,30 +222,30 @@ func TestKeptCertificates(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, AttestationFile), tt.file, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			before := p.attested.Load()
-			issued(t, p.issuer(t, withWebhook, dir, m), request)
-			if n := p.attested.Load() - before; n != tt.asks {
+			before := p.Attested.Load()
+			issued(t, issuerOf(t, p, acmetest.WithWebhook, dir, m), request)
+			if n := p.Attested.Load() - before; n != tt.asks {
 				t.Errorf("the attestation CA was asked %d times, want %d", n, tt.asks)
 			}
 		})
 	}
 	t.Run("about to expire, and no attestation CA", func(t *testing.T) {
 		dir := t.TempDir()
-		file := pemOf(p.attestation.issue(t, until(akTemplate(t, names), time.Hour), mine), p.attestation.cert)
+		file := acmetest.PEM(p.Attestation.Issue(t, until(akTemplate(t, names), time.Hour), mine), p.Attestation.Cert)
 		if err := os.WriteFile(filepath.Join(dir, AttestationFile), file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		i := p.issuer(t, withWebhook, dir, m)
-		i.config.AttestationCA = "https://" + freeAddress(t)
+		i := issuerOf(t, p, acmetest.WithWebhook, dir, m)
+		i.config.AttestationCA = "https://" + acmetest.FreeAddress(t)
 		issued(t, i, request)
 	})
 	t.Run("others may read the account key", func(t *testing.T) {
 		dir := t.TempDir()
-		issued(t, p.issuer(t, withWebhook, dir, m), request)
+		issued(t, issuerOf(t, p, acmetest.WithWebhook, dir, m), request)
 		if err := os.Chmod(filepath.Join(dir, accountFile), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := p.issuer(t, withWebhook, dir, m).Issue(t.Context(), request)
+		_, err := issuerOf(t, p, acmetest.WithWebhook, dir, m).Issue(t.Context(), request)
 		wantError(t, err, "mode 0644", "chmod 600")
 	})
 }

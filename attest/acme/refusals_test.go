@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sbid/attest"
+	"sbid/attest/acme/acmetest"
 	"sbid/attest/authority"
 	"sbid/attest/internal/akcert"
 	"sbid/attest/tpm"
@@ -38,8 +39,8 @@ func (m *machine) altered(edit func(*tpm.Statement)) TPM {
 // Every refusal reaches the person in the server's words, at once, and with
 // what to do.
 func TestRefusals(t *testing.T) {
-	p, m, stranger := startProvider(t), newMachine(t), newMachine(t)
-	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
+	p, m, stranger := acmetest.Start(t), newMachine(t), newMachine(t)
+	p.SetRegister(t, authority.Device{Serial: device, EK: m.ek})
 	request := m.request(t, device, "device")
 	foreign := stranger.request(t, device, "device")
 	imported, err := m.Import(t.Context(), "imported", testKeys()[0])
@@ -57,28 +58,28 @@ func TestRefusals(t *testing.T) {
 		request     attest.CertificateRequest
 		want        []string
 	}{
-		"TPM that nobody registered":    {withWebhook, stranger, foreign, []string{"attestation CA", "it refuses", "no device for this TPM", stranger.ek}},
-		"another's serial number":       {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Serial = neighbor }), []string{"knows this TPM as that of", device, "have the provider register it"}},
-		"attestation root of another":   {otherRoots, m, request, []string{"x5c is not valid", "unknown authority", "must trust the root of the attestation CA"}},
-		"external account binding":      {withEAB, m, request, []string{"externalAccountRequired", "requireEAB"}},
-		"challenges of another kind":    {withHTTP, m, request, []string{"device-attest-01"}},
-		"attestation of another format": {withApple, m, request, []string{"badAttestationStatement", "format tpm enabled"}},
+		"TPM that nobody registered":    {acmetest.WithWebhook, stranger, foreign, []string{"attestation CA", "it refuses", "no device for this TPM", stranger.ek}},
+		"another's serial number":       {acmetest.WithWebhook, m, with(func(r *attest.CertificateRequest) { r.Serial = neighbor }), []string{"knows this TPM as that of", device, "have the provider register it"}},
+		"attestation root of another":   {acmetest.OtherRoots, m, request, []string{"x5c is not valid", "unknown authority", "must trust the root of the attestation CA"}},
+		"external account binding":      {acmetest.WithEAB, m, request, []string{"externalAccountRequired", "requireEAB"}},
+		"challenges of another kind":    {acmetest.WithHTTP, m, request, []string{"device-attest-01"}},
+		"attestation of another format": {acmetest.WithApple, m, request, []string{"badAttestationStatement", "format tpm enabled"}},
 		"no such provisioner":           {"absent", m, request, []string{"check the network, the URL"}},
-		"exportable key":                {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Key, r.Signer = "imported", imported }), []string{"provided key is exportable"}},
-		"request signed by another key": {withWebhook, m, with(func(r *attest.CertificateRequest) { r.Signer = imported }), []string{"certificate request", "unauthorized"}},
-		"statement for another challenge": {withWebhook, deputy{m, func(ctx context.Context, key string, _ []byte) (tpm.Statement, error) {
+		"exportable key":                {acmetest.WithWebhook, m, with(func(r *attest.CertificateRequest) { r.Key, r.Signer = "imported", imported }), []string{"provided key is exportable"}},
+		"request signed by another key": {acmetest.WithWebhook, m, with(func(r *attest.CertificateRequest) { r.Signer = imported }), []string{"certificate request", "unauthorized"}},
+		"statement for another challenge": {acmetest.WithWebhook, deputy{m, func(ctx context.Context, key string, _ []byte) (tpm.Statement, error) {
 			return m.Certify(ctx, key, []byte("old"))
 		}}, request, []string{"key authorization invalid"}},
-		"public area of another key": {withWebhook, m.altered(func(s *tpm.Statement) { s.Public[len(s.Public)-1] ^= 1 }), request, []string{"certification refers to a different key"}},
-		"signature without its type": {withWebhook, m.altered(func(s *tpm.Statement) { s.Signature = s.Signature[6:] }), request, []string{"unsupported signature algorithm"}},
-		"signature of something else": {withWebhook, m.altered(func(s *tpm.Statement) {
+		"public area of another key": {acmetest.WithWebhook, m.altered(func(s *tpm.Statement) { s.Public[len(s.Public)-1] ^= 1 }), request, []string{"certification refers to a different key"}},
+		"signature without its type": {acmetest.WithWebhook, m.altered(func(s *tpm.Statement) { s.Signature = s.Signature[6:] }), request, []string{"unsupported signature algorithm"}},
+		"signature of something else": {acmetest.WithWebhook, m.altered(func(s *tpm.Statement) {
 			s.Signature[len(s.Signature)-1] ^= 1
 		}), request, []string{"invalid certification parameters"}},
-		"no statement at all": {withWebhook, m.altered(func(s *tpm.Statement) { *s = tpm.Statement{} }), request, []string{"badAttestationStatement"}},
+		"no statement at all": {acmetest.WithWebhook, m.altered(func(s *tpm.Statement) { *s = tpm.Statement{} }), request, []string{"badAttestationStatement"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			_, err := p.issuer(t, tt.provisioner, "", tt.tpm).Issue(t.Context(), tt.request)
+			_, err := issuerOf(t, p, tt.provisioner, "", tt.tpm).Issue(t.Context(), tt.request)
 			wantError(t, err, append(tt.want, tt.request.Serial)...)
 			if after := time.Since(start); after > soon {
 				t.Errorf("it took %s", after)
@@ -88,18 +89,18 @@ func TestRefusals(t *testing.T) {
 	t.Run("expired attestation certificate", func(t *testing.T) {
 		// The clock of the server decides, whatever ours says.
 		names := akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1", Permanent: []string{device}}
-		expired := p.attestation.issue(t, until(akTemplate(t, names), -time.Minute), attestationPublic(t, m))
-		_, err := p.issuer(t, withWebhook, "", m).order(t.Context(), request, []*x509.Certificate{expired, p.attestation.cert})
+		expired := p.Attestation.Issue(t, until(akTemplate(t, names), -time.Minute), attestationPublic(t, m))
+		_, err := issuerOf(t, p, acmetest.WithWebhook, "", m).order(t.Context(), request, []*x509.Certificate{expired, p.Attestation.Cert})
 		wantError(t, err, "x5c is not valid", "expired")
 	})
 	t.Run("blocked in the register", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, "", m)
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
 		issued(t, i, request)
-		p.setRegister(t, authority.Device{Serial: device, EK: m.ek, Blocked: true, Reason: "stolen"})
+		p.SetRegister(t, authority.Device{Serial: device, EK: m.ek, Blocked: true, Reason: "stolen"})
 		// The certificate of the attestation key is good for a year still.
 		_, err := i.Issue(t.Context(), request)
 		wantError(t, err, "is blocked (stolen)", "unauthorized", "register")
-		_, err = p.issuer(t, withWebhook, "", m).Issue(t.Context(), request)
+		_, err = issuerOf(t, p, acmetest.WithWebhook, "", m).Issue(t.Context(), request)
 		wantError(t, err, "it refuses", "is blocked (stolen)")
 	})
 }
@@ -108,24 +109,24 @@ func TestRefusals(t *testing.T) {
 // that is for everybody. The attestation CA issues none; and if somebody else
 // who has its key did, the webhook says no.
 func TestSomebodyElse(t *testing.T) {
-	p, m := startProvider(t), newMachine(t)
-	p.setRegister(t, authority.Device{Serial: device, EK: m.ek}, authority.Device{Serial: neighbor, EKCertificate: "1"})
+	p, m := acmetest.Start(t), newMachine(t)
+	p.SetRegister(t, authority.Device{Serial: device, EK: m.ek}, authority.Device{Serial: neighbor, EKCertificate: "1"})
 	nameless := []*x509.Certificate{
-		p.attestation.issue(t, akTemplate(t, akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1"}), attestationPublic(t, m)),
-		p.attestation.cert,
+		p.Attestation.Issue(t, akTemplate(t, akcert.Names{Manufacturer: "id:00000000", Model: "X", Version: "1"}), attestationPublic(t, m)),
+		p.Attestation.Cert,
 	}
 	request := m.request(t, device, "device")
 	for name, tt := range map[string]struct {
 		provisioner, serial string
 		want                string // "" when it is issued
 	}{
-		"the hole, without the webhook":     {withoutWebhook, "SOMEBODYELSE1", ""},
-		"closed by the webhook":             {withWebhook, "SOMEBODYELSE1", "not registered"},
-		"closed where no TPM is known, too": {withWebhook, neighbor, "no TPM has proven"},
+		"the hole, without the webhook":     {acmetest.WithoutWebhook, "SOMEBODYELSE1", ""},
+		"closed by the webhook":             {acmetest.WithWebhook, "SOMEBODYELSE1", "not registered"},
+		"closed where no TPM is known, too": {acmetest.WithWebhook, neighbor, "no TPM has proven"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request.Serial = tt.serial
-			_, err := p.issuer(t, tt.provisioner, "", m).order(t.Context(), request, nameless)
+			_, err := issuerOf(t, p, tt.provisioner, "", m).order(t.Context(), request, nameless)
 			if tt.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -136,7 +137,7 @@ func TestSomebodyElse(t *testing.T) {
 		})
 	}
 	t.Run("a kept certificate that names nobody is not used", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, "", m)
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
 		i.attestation = nameless
 		request.Serial = device
 		issued(t, i, request)
@@ -147,14 +148,14 @@ func TestSomebodyElse(t *testing.T) {
 }
 
 func TestServersThatFail(t *testing.T) {
-	p, m := startProvider(t), newMachine(t)
-	p.setRegister(t, authority.Device{Serial: device, EK: m.ek})
+	p, m := acmetest.Start(t), newMachine(t)
+	p.SetRegister(t, authority.Device{Serial: device, EK: m.ek})
 	request := m.request(t, device, "device")
 
 	t.Run("another root", func(t *testing.T) {
 		i, err := New(Config{
-			Directory: p.directory(withWebhook), AttestationCA: p.attestationURL,
-			Roots: []*x509.Certificate{p.attestationRoot.cert},
+			Directory: p.Directory(acmetest.WithWebhook), AttestationCA: p.AttestationURL,
+			Roots: []*x509.Certificate{p.AttestationRoot.Cert},
 		}, m)
 		if err != nil {
 			t.Fatal(err)
@@ -166,8 +167,8 @@ func TestServersThatFail(t *testing.T) {
 		}
 	})
 	t.Run("nobody at the attestation CA", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, "", m)
-		i.config.AttestationCA = "https://" + freeAddress(t)
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
+		i.config.AttestationCA = "https://" + acmetest.FreeAddress(t)
 		_, err := i.Issue(t.Context(), request)
 		wantError(t, err, i.config.AttestationCA, "check the network")
 		if !errors.Is(err, attest.ErrManagementServer) {
@@ -175,22 +176,22 @@ func TestServersThatFail(t *testing.T) {
 		}
 	})
 	t.Run("not an attestation CA", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, "", m)
-		i.config.AttestationCA = "https://" + p.address
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
+		i.config.AttestationCA = "https://" + p.Address
 		_, err := i.Issue(t.Context(), request)
 		wantError(t, err, "404")
 	})
 	t.Run("cancelled while the attestation CA thinks", func(t *testing.T) {
 		arrived := make(chan struct{})
-		p.hold.Store(&arrived)
-		defer p.hold.Store(nil)
+		p.Hold.Store(&arrived)
+		defer p.Hold.Store(nil)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		go func() {
 			<-arrived
 			cancel(errStopped)
 		}()
-		wantStopped(t, p.issuer(t, withWebhook, "", m), ctx, request)
+		wantStopped(t, issuerOf(t, p, acmetest.WithWebhook, "", m), ctx, request)
 	})
 	t.Run("cancelled while the TPM works", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -200,10 +201,10 @@ func TestServersThatFail(t *testing.T) {
 			<-ctx.Done()
 			return tpm.Statement{}, context.Cause(ctx)
 		}}
-		wantStopped(t, p.issuer(t, withWebhook, "", slow), ctx, request)
+		wantStopped(t, issuerOf(t, p, acmetest.WithWebhook, "", slow), ctx, request)
 	})
 	t.Run("cancelled while another order is under way", func(t *testing.T) {
-		i := p.issuer(t, withWebhook, "", m)
+		i := issuerOf(t, p, acmetest.WithWebhook, "", m)
 		i.turn <- struct{}{}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errStopped)
@@ -212,10 +213,10 @@ func TestServersThatFail(t *testing.T) {
 	t.Run("stopped in the middle of an order", func(t *testing.T) {
 		start := time.Now()
 		last := deputy{m, func(ctx context.Context, key string, qualifying []byte) (tpm.Statement, error) {
-			p.stop()
+			p.Stop()
 			return m.Certify(ctx, key, qualifying)
 		}}
-		_, err := p.issuer(t, withWebhook, "", last).Issue(t.Context(), request)
+		_, err := issuerOf(t, p, acmetest.WithWebhook, "", last).Issue(t.Context(), request)
 		wantError(t, err, "attestation", "check the network")
 		if !errors.Is(err, attest.ErrManagementServer) {
 			t.Errorf("%v is not ErrManagementServer", err)

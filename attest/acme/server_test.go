@@ -23,12 +23,13 @@ import (
 	"time"
 
 	"sbid/attest"
+	"sbid/attest/acme/acmetest"
 	"sbid/attest/internal/akcert"
 )
 
 // testKeys are made once, because RSA keys take their time: of a device, of
-// another, of the partner's certificate.
-var testKeys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
+// another.
+var testKeys = sync.OnceValue(func() (keys [2]*rsa.PrivateKey) {
 	for i := range keys {
 		var err error
 		if keys[i], err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
@@ -42,7 +43,7 @@ var testKeys = sync.OnceValue(func() (keys [3]*rsa.PrivateKey) {
 // and answers otherwise where a test says so.
 type server struct {
 	*httptest.Server
-	issuing ca
+	issuing acmetest.CA
 
 	mu     sync.Mutex
 	calls  map[string]int // so far, by path
@@ -55,9 +56,9 @@ type object = map[string]any
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{issuing: newCA(t, "Odd devices", ca{}, p256(t)), calls: map[string]int{}, answer: map[string]func(int) any{}}
+	s := &server{issuing: acmetest.NewCA(t, "Odd devices", acmetest.CA{}, acmetest.P256(t)), calls: map[string]int{}, answer: map[string]func(int) any{}}
 	s.chain = func(csr *x509.CertificateRequest) []byte {
-		return pemOf(s.issuing.issue(t, &x509.Certificate{Subject: csr.Subject}, csr.PublicKey), s.issuing.cert)
+		return acmetest.PEM(s.issuing.Issue(t, &x509.Certificate{Subject: csr.Subject}, csr.PublicKey), s.issuing.Cert)
 	}
 	s.Server = httptest.NewTLSServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)
@@ -169,8 +170,8 @@ func (s *server) order(t *testing.T, ctx context.Context) ([]*x509.Certificate, 
 func TestServersOfOthers(t *testing.T) {
 	refused := object{"type": badAttestationStatement, "detail": "not this TPM"}
 	issueFor := func(s *server, public crypto.PublicKey, cn string) func(*x509.CertificateRequest) []byte {
-		cert := s.issuing.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: cn}}, public)
-		return func(*x509.CertificateRequest) []byte { return pemOf(cert) }
+		cert := s.issuing.Issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: cn}}, public)
+		return func(*x509.CertificateRequest) []byte { return acmetest.PEM(cert) }
 	}
 	tests := map[string]struct {
 		edit func(*server)
@@ -228,8 +229,8 @@ func TestServersOfOthers(t *testing.T) {
 		"certificate of another name": {func(s *server) { s.chain = issueFor(s, &testKeys()[0].PublicKey, neighbor) }, neighbor},
 		"no common name":              {func(s *server) { s.chain = issueFor(s, &testKeys()[0].PublicKey, "") }, "common name"},
 		"chain of strangers": {func(s *server) {
-			good, other := s.chain, newCA(t, "other", ca{}, p256(t))
-			s.chain = func(csr *x509.CertificateRequest) []byte { return append(good(csr), pemOf(other.cert)...) }
+			good, other := s.chain, acmetest.NewCA(t, "other", acmetest.CA{}, acmetest.P256(t))
+			s.chain = func(csr *x509.CertificateRequest) []byte { return append(good(csr), acmetest.PEM(other.Cert)...) }
 		}, "not by"},
 		"empty chain":      {func(s *server) { s.chain = func(*x509.CertificateRequest) []byte { return nil } }, "certificate: "},
 		"damaged chain":    {func(s *server) { s.chain = func(*x509.CertificateRequest) []byte { return []byte("-----BEGIN") } }, "damaged"},
@@ -355,3 +356,6 @@ func TestCancelledAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// errStopped ends what a test stopped.
+var errStopped = errors.New("the test stops it")

@@ -1,6 +1,9 @@
 //go:build unix
 
-package acme
+// Package acmetest has a device provider for tests: the real step-ca, an
+// attestation CA with its register, and the authorities behind them. No program
+// imports it.
+package acmetest
 
 import (
 	"bytes"
@@ -9,12 +12,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
+
 	"fmt"
 	"io"
 	"math/big"
@@ -49,13 +53,15 @@ var program = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(path)), nil
 })
 
-// A ca is a certificate of an authority with its key.
-type ca struct {
-	cert *x509.Certificate
-	key  crypto.Signer
+// A CA is a certificate of an authority with its key.
+type CA struct {
+	Cert *x509.Certificate
+	Key  crypto.Signer
 }
 
-func (by ca) issue(t testing.TB, template *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
+// Issue certifies a public key, for two years from an hour ago unless the
+// template says otherwise.
+func (by CA) Issue(t testing.TB, template *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	if template.NotBefore.IsZero() {
@@ -64,10 +70,10 @@ func (by ca) issue(t testing.TB, template *x509.Certificate, public crypto.Publi
 	if template.NotAfter.IsZero() {
 		template.NotAfter = time.Now().AddDate(2, 0, 0)
 	}
-	if by.cert == nil {
-		by.cert = template
+	if by.Cert == nil {
+		by.Cert = template
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, public, by.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, by.Cert, public, by.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,18 +84,21 @@ func (by ca) issue(t testing.TB, template *x509.Certificate, public crypto.Publi
 	return cert
 }
 
-func newCA(t testing.TB, name string, by ca, key crypto.Signer) ca {
+// NewCA makes an authority that another one vouches for, or itself where by is
+// empty.
+func NewCA(t testing.TB, name string, by CA, key crypto.Signer) CA {
 	t.Helper()
-	if by.key == nil {
-		by.key = key
+	if by.Key == nil {
+		by.Key = key
 	}
-	return ca{by.issue(t, &x509.Certificate{
+	return CA{by.Issue(t, &x509.Certificate{
 		Subject: pkix.Name{Organization: []string{"Acme"}, CommonName: name},
 		IsCA:    true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}, key.Public()), key}
 }
 
-func p256(t testing.TB) crypto.Signer {
+// P256 makes a key.
+func P256(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -98,15 +107,15 @@ func p256(t testing.TB) crypto.Signer {
 	return key
 }
 
-// A provider is a device provider: step-ca, an attestation CA with its
+// A Provider is a device provider: step-ca, an attestation CA with its
 // register, and one root for both.
-type provider struct {
-	root, attestationRoot, attestation ca
-	address                            string // of step-ca
-	attestationURL                     string
-	register                           string
-	attested                           atomic.Int32 // attestations that were begun
-	hold                               atomic.Pointer[chan struct{}]
+type Provider struct {
+	Root, AttestationRoot, Attestation CA
+	Address                            string // of step-ca
+	AttestationURL                     string
+	Register                           string                        // its file
+	Attested                           atomic.Int32                  // attestations that were begun
+	Hold                               atomic.Pointer[chan struct{}] // set, an attestation closes it and waits for its client to hang up
 
 	process *exec.Cmd
 	log     bytes.Buffer
@@ -114,19 +123,31 @@ type provider struct {
 
 // The provisioners, the same but for what their names say.
 const (
-	withWebhook    = "device"
-	withoutWebhook = "open"
-	otherRoots     = "stranger" // other attestation roots
-	withEAB        = "eab"
-	withHTTP       = "http" // no device-attest-01
-	withApple      = "apple"
+	WithWebhook    = "device"
+	WithoutWebhook = "open"
+	OtherRoots     = "stranger" // other attestation roots
+	WithEAB        = "eab"
+	WithHTTP       = "http" // no device-attest-01
+	WithApple      = "apple"
 )
 
-func (p *provider) directory(provisioner string) string {
-	return "https://" + p.address + "/acme/" + provisioner + "/directory"
+// Directory returns the URL of a provisioner's ACME directory.
+func (p *Provider) Directory(provisioner string) string {
+	return "https://" + p.Address + "/acme/" + provisioner + "/directory"
 }
 
-func startProvider(t testing.TB) *provider {
+// partner is the provider's key, made once, because RSA keys take their time.
+var partner = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// Start runs a provider until the test ends, whose organisation is Acme. Where
+// step-ca cannot be built, the test is skipped, and on CI fails.
+func Start(t testing.TB) *Provider {
 	t.Helper()
 	path, err := program()
 	if err != nil && os.Getenv("CI") == "true" {
@@ -135,15 +156,15 @@ func startProvider(t testing.TB) *provider {
 		t.Skipf("these tests need step-ca: %v", err)
 	}
 	dir := t.TempDir()
-	p := &provider{register: filepath.Join(dir, "register.json")}
-	p.root = newCA(t, "Acme root", ca{}, p256(t))
-	issuing := newCA(t, "Acme devices", p.root, testKeys()[2])
-	p.attestationRoot = newCA(t, "Acme TPMs root", ca{}, p256(t))
-	p.attestation = newCA(t, "Acme TPMs", p.attestationRoot, p256(t))
-	p.setRegister(t)
+	p := &Provider{Register: filepath.Join(dir, "register.json")}
+	p.Root = NewCA(t, "Acme root", CA{}, P256(t))
+	issuing := NewCA(t, "Acme devices", p.Root, partner())
+	p.AttestationRoot = NewCA(t, "Acme TPMs root", CA{}, P256(t))
+	p.Attestation = NewCA(t, "Acme TPMs", p.AttestationRoot, P256(t))
+	p.SetRegister(t)
 	p.serveAuthority(t)
 
-	p.address = freeAddress(t)
+	p.Address = FreeAddress(t)
 	config := p.writeConfig(t, dir, issuing)
 	p.process = exec.CommandContext(context.Background(), path, config)
 	p.process.Dir = dir
@@ -153,7 +174,7 @@ func startProvider(t testing.TB) *provider {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.stop()
+		p.Stop()
 		if t.Failed() {
 			t.Logf("step-ca:\n%s", &p.log)
 		}
@@ -162,15 +183,16 @@ func startProvider(t testing.TB) *provider {
 	return p
 }
 
-// stop kills step-ca, as a power cut would.
-func (p *provider) stop() {
+// Stop kills step-ca, as a power cut would.
+func (p *Provider) Stop() {
 	if p.process.ProcessState == nil {
 		p.process.Process.Kill()
 		p.process.Wait()
 	}
 }
 
-func freeAddress(t testing.TB) string {
+// FreeAddress returns an address of 127.0.0.1 on which nobody listens.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -180,44 +202,44 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func (p *provider) await(t testing.TB) {
+func (p *Provider) await(t testing.TB) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-		if conn, err := net.Dial("tcp", p.address); err == nil {
+		if conn, err := net.Dial("tcp", p.Address); err == nil {
 			conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			p.stop()
+			p.Stop()
 			t.Fatalf("step-ca does not listen:\n%s", &p.log)
 		}
 	}
 }
 
 // serveAuthority serves the attestation CA over TLS.
-func (p *provider) serveAuthority(t testing.TB) {
+func (p *Provider) serveAuthority(t testing.TB) {
 	t.Helper()
 	a, err := authority.New(authority.Config{
-		Register:       p.register,
-		Chain:          []*x509.Certificate{p.attestation.cert, p.attestationRoot.cert},
-		Key:            p.attestation.key,
-		WebhookClients: []*x509.Certificate{p.root.cert},
+		Register:       p.Register,
+		Chain:          []*x509.Certificate{p.Attestation.Cert, p.AttestationRoot.Cert},
+		Key:            p.Attestation.Key,
+		WebhookClients: []*x509.Certificate{p.Root.Cert},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := p256(t)
-	cert := p.root.issue(t, &x509.Certificate{
+	key := P256(t)
+	cert := p.Root.Issue(t, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "attestation"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, key.Public())
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == akcert.AttestPath {
-			p.attested.Add(1)
-			if hold := p.hold.Load(); hold != nil {
+			p.Attested.Add(1)
+			if hold := p.Hold.Load(); hold != nil {
 				close(*hold) // somebody waits for the request to be here
 				// Before the body was read, the server does not notice a hang-up.
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -233,16 +255,17 @@ func (p *provider) serveAuthority(t testing.TB) {
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	p.attestationURL = server.URL
+	p.AttestationURL = server.URL
 }
 
-func (p *provider) setRegister(t testing.TB, devices ...authority.Device) {
+// SetRegister writes the register of devices.
+func (p *Provider) SetRegister(t testing.TB, devices ...authority.Device) {
 	t.Helper()
 	text, err := json.Marshal(authority.Register{Devices: devices})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(p.register, text, 0o600); err != nil {
+	if err := os.WriteFile(p.Register, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -256,7 +279,7 @@ const leafTemplate = `{
 
 // writeConfig writes what step-ca needs, and returns the path of its
 // configuration.
-func (p *provider) writeConfig(t testing.TB, dir string, issuing ca) string {
+func (p *Provider) writeConfig(t testing.TB, dir string, issuing CA) string {
 	t.Helper()
 	write := func(name string, text []byte) string {
 		path := filepath.Join(dir, name)
@@ -265,23 +288,23 @@ func (p *provider) writeConfig(t testing.TB, dir string, issuing ca) string {
 		}
 		return path
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(issuing.key)
+	key, err := x509.MarshalPKCS8PrivateKey(issuing.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := write("leaf.tpl", []byte(leafTemplate))
-	stranger := newCA(t, "Stranger", ca{}, p256(t))
+	stranger := NewCA(t, "Stranger", CA{}, P256(t))
 	provisioner := func(name string, edit func(map[string]any)) map[string]any {
 		options := map[string]any{"x509": map[string]any{"templateFile": template}}
-		if name != withoutWebhook {
+		if name != WithoutWebhook {
 			options["webhooks"] = []any{map[string]any{
-				"name": "register", "kind": "AUTHORIZING", "certType": "X509", "url": p.attestationURL + authority.WebhookPath,
+				"name": "register", "kind": "AUTHORIZING", "certType": "X509", "url": p.AttestationURL + authority.WebhookPath,
 			}}
 		}
 		made := map[string]any{
 			"type": "ACME", "name": name,
 			"challenges": []string{"device-attest-01"}, "attestationFormats": []string{"tpm"},
-			"attestationRoots": pemOf(p.attestationRoot.cert),
+			"attestationRoots": PEM(p.AttestationRoot.Cert),
 			"claims": map[string]any{
 				"minTLSCertDuration": "24h", "defaultTLSCertDuration": "1440h", "maxTLSCertDuration": "2400h", "disableSmallstepExtensions": true,
 			},
@@ -293,18 +316,18 @@ func (p *provider) writeConfig(t testing.TB, dir string, issuing ca) string {
 		return made
 	}
 	text, err := json.Marshal(map[string]any{
-		"root":    write("root.pem", pemOf(p.root.cert)),
-		"crt":     write("issuing.pem", pemOf(issuing.cert)),
+		"root":    write("root.pem", PEM(p.Root.Cert)),
+		"crt":     write("issuing.pem", PEM(issuing.Cert)),
 		"key":     write("issuing.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-		"address": p.address, "dnsNames": []string{"127.0.0.1"},
+		"address": p.Address, "dnsNames": []string{"127.0.0.1"},
 		"db": map[string]any{"type": "bbolt", "dataSource": filepath.Join(dir, "db")},
 		"authority": map[string]any{"backdate": "1h", "provisioners": []any{
-			provisioner(withWebhook, nil),
-			provisioner(withoutWebhook, nil),
-			provisioner(otherRoots, func(m map[string]any) { m["attestationRoots"] = pemOf(stranger.cert) }),
-			provisioner(withEAB, func(m map[string]any) { m["requireEAB"] = true }),
-			provisioner(withHTTP, func(m map[string]any) { m["challenges"] = []string{"http-01"} }),
-			provisioner(withApple, func(m map[string]any) { m["attestationFormats"] = []string{"apple"} }),
+			provisioner(WithWebhook, nil),
+			provisioner(WithoutWebhook, nil),
+			provisioner(OtherRoots, func(m map[string]any) { m["attestationRoots"] = PEM(stranger.Cert) }),
+			provisioner(WithEAB, func(m map[string]any) { m["requireEAB"] = true }),
+			provisioner(WithHTTP, func(m map[string]any) { m["challenges"] = []string{"http-01"} }),
+			provisioner(WithApple, func(m map[string]any) { m["attestationFormats"] = []string{"apple"} }),
 		}},
 	})
 	if err != nil {
@@ -313,13 +336,11 @@ func (p *provider) writeConfig(t testing.TB, dir string, issuing ca) string {
 	return write("ca.json", text)
 }
 
-func pemOf(certs ...*x509.Certificate) []byte {
+// PEM returns certificates as text.
+func PEM(certs ...*x509.Certificate) []byte {
 	var text []byte
 	for _, c := range certs {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
 	return text
 }
-
-// errStopped ends what a test stopped.
-var errStopped = errors.New("the test stops it")
