@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,6 +57,9 @@ type choice struct {
 // identify says what scanner is behind a node, if any.
 func (d *Driver) identify(n *node) (driver.Info, choice, bool) {
 	info := n.info()
+	if !slices.ContainsFunc(d.cameras, func(c Camera) bool { return n.fits(&c) }) {
+		return info, choice{}, false // left alone, and asleep
+	}
 	seen, err := d.ask(n)
 	switch {
 	case errors.Is(err, driver.ErrPermission) && n.index == 0:
