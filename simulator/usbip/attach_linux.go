@@ -17,7 +17,7 @@ import (
 
 const vhci = "/sys/devices/platform/vhci_hcd.0/"
 
-// attaching keeps two devices from being plugged into one port.
+// attaching is held while something is plugged in or out.
 var attaching sync.Mutex
 
 // Attach plugs d into this machine. It returns when the kernel has the cable;
@@ -41,7 +41,7 @@ func Attach(d Device) (*Cable, error) {
 		_ = cable.Pull() // the reason is err
 		return nil, fmt.Errorf("attach usb device: %w", err)
 	}
-	cable.free = func() { awaitFree(p) }
+	cable.leave = func() func() { return leave(p) }
 	cable.find = func() (string, error) { return awaitUsed(p, cable.done) }
 	return cable, nil
 }
@@ -92,13 +92,26 @@ func tables() (string, error) {
 // letGo bounds how long the kernel may take to notice a pulled cable.
 const letGo = 5 * time.Second
 
-// awaitFree waits until a port can be used again, so that a device that is
+// leave keeps others from plugging in until the kernel has let go of the device
+// on a port. The table says that the port is free before the hub has noticed,
+// and what is plugged in between is not always enumerated. A device that is
 // plugged in again finds its port.
-func awaitFree(p port) {
-	for end := time.Now().Add(letGo); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		status, err := tables()
-		if err != nil || slices.Contains(freePorts(status), p) {
-			return
+func leave(p port) (wait func()) {
+	attaching.Lock()
+	status, _ := tables() // without it there is nothing to wait for
+	node := "/sys/bus/usb/devices/" + usedPorts(status)[p]
+	return func() {
+		defer attaching.Unlock()
+		for end := time.Now().Add(letGo); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			status, err := tables()
+			if err != nil {
+				return
+			}
+			_, err = os.Stat(node)
+			gone := err != nil || strings.HasSuffix(node, "/")
+			if gone && slices.Contains(freePorts(status), p) {
+				return
+			}
 		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 type Cable struct {
 	conn io.ReadWriteCloser
 	done chan struct{}
-	err  error  // set when done is closed
-	free func() // waits until the host knows, too; nil: it does at once
-	find func() (string, error)
+	err  error // set when done is closed
+	// leave is called before the cable is pulled, and what it returns after, to
+	// wait until the host knows, too; nil: it does at once.
+	leave func() (wait func())
+	find  func() (string, error)
 }
 
 // Socket waits until this machine's kernel has enumerated an attached device,
@@ -40,11 +42,11 @@ func plug(conn io.ReadWriteCloser, d Device) *Cable {
 // host know.
 // It returns an error when the host did not keep to the protocol before.
 func (c *Cable) Pull() error {
+	if c.leave != nil {
+		defer c.leave()()
+	}
 	c.conn.Close()
 	<-c.done
-	if c.free != nil {
-		c.free()
-	}
 	return c.err
 }
 
