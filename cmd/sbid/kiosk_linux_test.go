@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"image"
 	"io"
 	"math/big"
 	"net/url"
@@ -40,7 +41,7 @@ type kiosk struct {
 	module *serial.Twin
 }
 
-const organisation = "Example Devices"
+const organisation = "Acme"
 
 // newKiosk returns one that runs nothing yet, with its keys in a TPM. settings
 // are further lines of its configuration.
@@ -72,7 +73,7 @@ func bareKiosk(t testing.TB, settings ...string) *kiosk {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	k := &kiosk{t: t, config: filepath.Join(dir, "sbid.yaml"), state: filepath.Join(dir, "state")}
-	text := fmt.Sprintf("state: state\nprovider: {organisation: %s, id: EX}\n%s\n", organisation, strings.Join(settings, "\n"))
+	text := fmt.Sprintf("state: state\nprovider: {organisation: %s, country: IN, id: EX}\n%s\n", organisation, strings.Join(settings, "\n"))
 	if err := os.WriteFile(k.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -184,10 +185,15 @@ func (s *service) await(purpose, status string) client.Device {
 // rcapture captures one finger that is put on the module.
 func (s *service) rcapture(device client.Device) (client.Answer, error) {
 	s.t.Helper()
-	s.module.Show(simulator.NewPerson(3).Finger(driver.RightIndex, simulator.Impression{}))
+	s.module.Show(finger())
 	defer s.module.Show(nil)
 	return s.capture(device)
 }
+
+// finger is what is put on the module.
+var finger = sync.OnceValue(func() image.Image {
+	return simulator.NewPerson(3).Finger(driver.RightIndex, simulator.Impression{})
+})
 
 // capture captures the right index finger.
 func (s *service) capture(device client.Device) (client.Answer, error) {
@@ -300,17 +306,13 @@ func (p *provider) certify(folder string, change func(*x509.Certificate)) string
 	return out
 }
 
-// trust returns the provider as a client knows it.
-func (p *provider) trust() *attest.Trust {
-	trust := new(attest.Trust)
-	trust.Add(attest.DomainDevice, p.root)
-	return trust
-}
-
-// verified fails unless an answer is what clients accept.
+// verified fails unless an answer is what clients accept who know the provider.
 func (p *provider) verified(answer client.Answer) {
 	p.t.Helper()
-	report, err := verify.Bytes(answer.Raw, verify.Options{Trust: p.trust(), Organisation: organisation})
+	trust := new(attest.Trust)
+	trust.Add(attest.DomainDevice, p.root)
+	trust.Add(attest.DomainFTM, p.root)
+	report, err := verify.Bytes(answer.Raw, verify.Options{Trust: trust, Organisation: organisation})
 	if err != nil {
 		p.t.Fatal(err)
 	}
