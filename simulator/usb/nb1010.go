@@ -126,8 +126,8 @@ func (n *nb) touch() byte {
 	switch {
 	case !there:
 		n.contact = 0x05
-	case n.contact < 0xF7:
-		n.contact = min(n.contact+0x60, 0xF7)
+	default:
+		n.contact = byte(min(int(n.contact)+0x60, 0xF7))
 	}
 	return n.contact
 }
