@@ -166,7 +166,7 @@ func Start(t testing.TB) *Provider {
 
 	p.Address = FreeAddress(t)
 	config := p.writeConfig(t, dir, issuing)
-	p.process = exec.CommandContext(context.Background(), path, config)
+	p.process = exec.CommandContext(context.Background(), path, config) //nolint:gosec // a test's own program
 	p.process.Dir = dir
 	p.process.Env = append(os.Environ(), "STEPPATH="+dir)
 	p.process.Stdout, p.process.Stderr = &p.log, &p.log
@@ -186,15 +186,15 @@ func Start(t testing.TB) *Provider {
 // Stop kills step-ca, as a power cut would.
 func (p *Provider) Stop() {
 	if p.process.ProcessState == nil {
-		p.process.Process.Kill()
-		p.process.Wait()
+		_ = p.process.Process.Kill() // it may have ended by itself
+		_ = p.process.Wait()         // and was killed
 	}
 }
 
 // FreeAddress returns an address of 127.0.0.1 on which nobody listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func (p *Provider) await(t testing.TB) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-		if conn, err := net.Dial("tcp", p.Address); err == nil {
+		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Address); err == nil {
 			conn.Close()
 			return
 		}

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// ErrNotRunning: no sbid runs on the state folder.
+// ErrNotRunning means that no sbid runs on the state folder.
 var ErrNotRunning = errors.New("sbid is not running")
 
 const (

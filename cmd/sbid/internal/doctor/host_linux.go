@@ -27,7 +27,7 @@ func freeSpace(path string) (bytes uint64, known bool) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, false
 	}
-	return s.Bavail * uint64(s.Bsize), true //nolint:gosec // a block's size is positive
+	return s.Bavail * uint64(s.Bsize), true
 }
 
 // listener names the process that listens on a port of 127.0.0.1 or of all

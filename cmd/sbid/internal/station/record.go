@@ -16,7 +16,7 @@ import (
 
 // openAudit opens the audit log, and writes down what happened before.
 func (s *Station) openAudit(ctx context.Context) error {
-	checkpointer := audit.Checkpointer(nil)
+	var checkpointer audit.Checkpointer
 	if s.chip != nil {
 		checkpointer = audit.WithTPM(s.chip)
 	} else {
@@ -83,9 +83,9 @@ func (s *Station) keyChanged(e provision.Event) {
 	}
 	if e.Err != nil {
 		detail += ": " + e.Err.Error()
-		s.log.Warn("keys: "+string(e.Kind), "device", e.Name, "key", e.Key, "err", e.Err)
+		s.log.Warn("key trouble", "what", string(e.Kind), "device", e.Name, "key", e.Key, "err", e.Err)
 	} else {
-		s.log.Info("keys: "+string(e.Kind), "device", e.Name, "key", e.Key)
+		s.log.Info("key", "what", string(e.Kind), "device", e.Name, "key", e.Key)
 	}
 	s.record(audit.Event{Kind: kind, Device: e.Serial, Detail: detail})
 }

@@ -75,9 +75,9 @@ func (s *Station) changed(c inventory.Change) {
 		log = log.With("scanner", c.ID)
 	}
 	if c.Trouble != nil && c.Kind == inventory.Troubled {
-		log.Warn(c.Kind.String(), "err", c.Trouble)
+		log.Warn("scanner trouble", "err", c.Trouble)
 	} else {
-		log.Info(c.Kind.String())
+		log.Info("scanner", "what", c.Kind.String())
 	}
 	if c.Scanner == nil {
 		return
