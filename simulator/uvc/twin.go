@@ -60,9 +60,11 @@ var darkPicture = image.Image(&image.Uniform{C: color.Gray{Y: 0}})
 
 // Start plugs a camera into this machine. It takes root and the kernel's module
 // vhci-hcd; half a second later there is a video node.
-func Start(c Camera) (*Twin, error) { return start(c, usbip.Attach) }
+func Start(c Camera) (*Twin, error) { return StartAt(usbip.Attach, c) }
 
-func start(c Camera, plug func(usbip.Device) (*usbip.Cable, error)) (*Twin, error) {
+// StartAt plugs a camera in elsewhere: plug is usbip.Attach, or what somebody makes
+// of usbip.Connect or usbip.Serve.
+func StartAt(plug func(usbip.Device) (*usbip.Cable, error), c Camera) (*Twin, error) {
 	c, err := c.complete()
 	if err != nil {
 		return nil, err

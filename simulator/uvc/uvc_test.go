@@ -23,10 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func plug(t *testing.T, c Camera) (*Twin, *usbip.Host) {
 	t.Helper()
 	var host *usbip.Host
-	twin, err := start(c, func(d usbip.Device) (cable *usbip.Cable, err error) {
+	twin, err := StartAt(func(d usbip.Device) (cable *usbip.Cable, err error) {
 		host, cable = usbip.Connect(d)
 		return cable, nil
-	})
+	}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
