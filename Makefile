@@ -11,7 +11,7 @@ GOFLAGS_BUILD := -trimpath -buildvcs=auto
 .DEFAULT_GOAL := build
 
 help:
-	@echo 'make build   bin/sbid, bin/sbid-usb and bin/sbisim'
+	@echo 'make build   bin/sbid, bin/sbid-usb, bin/sbisim and bin/sbidca'
 	@echo 'make run     build, then start sbisim; STATE=dir (default: state), ARGS="more flags"'
 	@echo 'make test    every test, with the race detector'
 	@echo 'make test-hardware   drivers and TPM against a real kernel, in a guest of qemu'
@@ -21,7 +21,7 @@ help:
 	@echo 'make clean   remove bin/ and state/'
 
 build: setup-build
-	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/sbid ./cmd/sbid-usb ./cmd/sbisim
+	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/sbid ./cmd/sbid-usb ./cmd/sbisim ./cmd/sbidca
 
 run: build
 	@exec bin/sbisim --state-dir $(STATE) $(ARGS)
