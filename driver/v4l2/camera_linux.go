@@ -221,18 +221,21 @@ func (c *camera) pixels(b buffer) []byte {
 }
 
 // leaving is how long the kernel may need to notice that a camera is gone, after
-// transfers to it failed.
-const leaving = 300 * time.Millisecond
+// transfers to it failed: a hub looks after one of its devices at a time.
+const leaving = 2 * time.Second
 
 // explain gives an error the meaning that it has for a scanner.
-func (c *camera) explain(err error) error {
+func (c *camera) explain(err error) error { return c.explainIn(leaving, err) }
+
+// explainIn does so within d.
+func (c *camera) explainIn(d time.Duration, err error) error {
 	for _, known := range []error{driver.ErrRemoved, driver.ErrNotReady, driver.ErrBroken} {
 		if errors.Is(err, known) {
 			return err
 		}
 	}
 	meant := meaning(c.path, err)
-	if errors.Is(meant, driver.ErrNotReady) && !errors.Is(meant, driver.ErrHeld) && c.gone(leaving) {
+	if errors.Is(meant, driver.ErrNotReady) && !errors.Is(meant, driver.ErrHeld) && c.gone(d) {
 		return fmt.Errorf("%w: %w", driver.ErrRemoved, err)
 	}
 	return meant

@@ -190,7 +190,7 @@ func (s *scanner) picture() (image.Image, error) {
 		if errors.Is(err, unix.EAGAIN) {
 			return nil, err
 		}
-		return nil, s.camera.explain(err)
+		return nil, s.camera.explainIn(3*slice, err)
 	}
 	var img image.Image
 	if b.flags&bufferError != 0 {
@@ -199,7 +199,7 @@ func (s *scanner) picture() (image.Image, error) {
 		img, err = s.camera.layout.decode(s.camera.pixels(b), s.grey)
 	}
 	if giveErr := s.camera.give(b.index); giveErr != nil {
-		return nil, s.camera.explain(giveErr)
+		return nil, s.camera.explainIn(3*slice, giveErr)
 	}
 	return img, err
 }
@@ -215,7 +215,7 @@ func (c *camera) wait(d time.Duration) (bool, error) {
 		return false, fmt.Errorf("wait for a picture: %w", err)
 	case fds[0].Revents&unix.POLLIN != 0:
 		return true, nil
-	case c.gone(leaving):
+	case c.gone(3 * slice):
 		return false, fmt.Errorf("wait for a picture: %w", driver.ErrRemoved)
 	}
 	return false, stale{fmt.Errorf("%w: the stream broke off", driver.ErrNotReady)}
