@@ -124,7 +124,7 @@ func keys(s station.Status) Finding {
 // advice for a kind of trouble with a scanner.
 var advice = map[string]string{
 	"held":       "close that program, or keep it from starting; sbid takes the scanner by itself within ten seconds",
-	"permission": "install the package's udev rules, or add sbid's user to the group of the device node; then plug the scanner in again",
+	"permission": "let sbid's user open the device node: add the user to the node's group, or write a udev rule for this vendor and product with MODE and GROUP; then plug the scanner in again",
 	"removed":    "plug it in",
 	"tampered":   "take it out of service and call the provider",
 	"broken":     "unplug it, wait five seconds, plug it in again; if it stays so, replace it",

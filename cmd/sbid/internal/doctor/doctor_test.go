@@ -67,7 +67,7 @@ func TestWhatIsWrong(t *testing.T) {
 		}, Fault, "fprintd (pid 7)", "close that program"},
 		"no permission": {func(s *station.Status) {
 			s.Scanners[0].Trouble = station.Trouble{Kind: "permission", Text: "no permission"}
-		}, Fault, "no permission", "udev rules"},
+		}, Fault, "no permission", "udev rule"},
 		"no libusb": {func(s *station.Status) {
 			s.Drivers = map[string]station.Trouble{"uru4000": {Kind: "unavailable", Text: "libusb-1.0 is not installed"}}
 		}, Warning, "uru4000: libusb-1.0", ""},
