@@ -7,7 +7,7 @@ ARGS      ?=
 FUZZTIME  ?= 20s
 GOFLAGS_BUILD := -trimpath -buildvcs=auto
 
-.PHONY: help build run test test-hardware bench lint fuzz clean setup-build setup-test setup-hardware
+.PHONY: help build run test test-hardware bench bench-hardware lint fuzz clean setup-build setup-test setup-hardware
 .DEFAULT_GOAL := build
 
 help:
@@ -15,7 +15,8 @@ help:
 	@echo 'make run     build, then start sbisim; STATE=dir (default: state), ARGS="more flags"'
 	@echo 'make test    every test, with the race detector'
 	@echo 'make test-hardware   drivers and TPM against a real kernel, in a guest of qemu'
-	@echo 'make bench   every benchmark, here and in the guest'
+	@echo 'make bench   every benchmark, here and then in the guest, and what things cost against the bare operation'
+	@echo 'make bench-hardware  those in the guest alone: drivers over a real kernel'
 	@echo 'make lint    gofmt, go vet (Linux and Windows), golangci-lint'
 	@echo 'make fuzz    every fuzz target for FUZZTIME (default: 20s)'
 	@echo 'make clean   remove bin/ and state/'
@@ -33,8 +34,11 @@ test: setup-test
 test-hardware: setup-hardware
 	.ci/hardware
 
-bench: setup-build setup-hardware
+bench: setup-test
 	.ci/bench
+	@$(MAKE) --no-print-directory bench-hardware
+
+bench-hardware: setup-hardware
 	.ci/hardware bench
 
 lint: setup-build
