@@ -100,6 +100,22 @@ func (k *kiosk) must(command string, args ...string) string {
 	return stdout
 }
 
+// awaitDoctor returns what the doctor says as soon as it says some words: a
+// scanner is tried before it is ready.
+func (k *kiosk) awaitDoctor(words string) string {
+	k.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; {
+		_, said, _ := k.do("doctor")
+		if strings.Contains(said, words) {
+			return said
+		}
+		if time.Now().After(deadline) {
+			k.t.Fatalf("the doctor does not say %q:\n%s", words, said)
+		}
+		time.Sleep(20 * time.Millisecond) // real time, of a real scanner
+	}
+}
+
 // A service is sbid run.
 type service struct {
 	*kiosk

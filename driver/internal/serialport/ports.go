@@ -97,7 +97,7 @@ func (p *Ports) present() ([]string, error) {
 	if len(p.bridges) == 0 {
 		return paths, nil
 	}
-	ports, err := enumerator.GetDetailedPortsList()
+	ports, err := list()
 	if err != nil {
 		return paths, fmt.Errorf("list serial ports: %w", err)
 	}
@@ -108,6 +108,17 @@ func (p *Ports) present() ([]string, error) {
 		}
 	}
 	return paths, nil
+}
+
+// list returns the ports of this system. One that goes away while they are
+// looked at makes the whole look fail, so it is repeated.
+func list() (ports []*enumerator.PortDetails, err error) {
+	for range 5 {
+		if ports, err = enumerator.GetDetailedPortsList(); err == nil {
+			break
+		}
+	}
+	return ports, err
 }
 
 // node reports whether there is a port at path. On Windows ports are no files.
