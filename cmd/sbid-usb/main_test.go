@@ -21,7 +21,7 @@ func TestProgram(t *testing.T) {
 	if err := build.Run(); err != nil {
 		t.Fatal(err)
 	}
-	h := remote.New(program)
+	h := remote.New(program, "--uru4000-dpi=508", "--nb1010-turn=90")
 	defer h.Close()
 	for _, id := range []string{"uru4000", "nb1010"} {
 		if _, err := h.Driver(id).Probe(t.Context()); err != nil && !errors.Is(err, driver.ErrUnavailable) {
@@ -35,10 +35,13 @@ func TestProgram(t *testing.T) {
 
 func TestRunEndsWithItsInput(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(bytes.NewReader(nil), &out); err != nil || out.Len() == 0 {
+	if err := run(nil, bytes.NewReader(nil), &out); err != nil || out.Len() == 0 {
 		t.Errorf("%d bytes of hello, %v", out.Len(), err)
 	}
-	if err := run(bytes.NewReader([]byte("GET / HTTP/1.1\r\n\r\n")), &out); err == nil {
+	if err := run(nil, bytes.NewReader([]byte("GET / HTTP/1.1\r\n\r\n")), &out); err == nil {
 		t.Error("nonsense was taken")
+	}
+	if err := run([]string{"--uru4000-turn=45"}, bytes.NewReader(nil), &out); err == nil {
+		t.Error("half a right angle was taken")
 	}
 }

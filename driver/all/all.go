@@ -2,6 +2,7 @@
 package all
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,10 +20,24 @@ type Config struct {
 	ZFM   zfm.Config
 	GT511 gt511.Config
 	V4L2  v4l2.Config
+	// What USB readers do not tell of themselves.
+	URU4000, NB1010 Reader
 	// USBHelper is the path of the program sbid-usb; "": beside this program.
 	USBHelper string
 	// NoUSB: no USB drivers, and no helper program.
 	NoUSB bool
+}
+
+// A Reader is how readers of one family are built and mounted, for all of them
+// that are plugged in.
+type Reader struct {
+	DPI  int // the sensor's sampling rate in pixels per inch; 0: as the driver knows
+	Turn int // how far pictures are turned clockwise: 0, 90, 180 or 270 degrees
+}
+
+// flags are those of sbid-usb.
+func (r Reader) flags(id string) []string {
+	return []string{fmt.Sprintf("--%s-dpi=%d", id, r.DPI), fmt.Sprintf("--%s-turn=%d", id, r.Turn)}
 }
 
 // usbDrivers are the drivers that run in the helper program. They are named here
@@ -46,7 +61,7 @@ func Drivers(c Config) (driver.Registry, error) {
 	}
 	drivers := []driver.Driver{modules, others, cameras}
 	if !c.NoUSB {
-		helper := remote.New(helperPath(c.USBHelper))
+		helper := remote.New(helperPath(c.USBHelper), append(c.URU4000.flags("uru4000"), c.NB1010.flags("nb1010")...)...)
 		for _, id := range usbDrivers {
 			drivers = append(drivers, helper.Driver(id))
 		}

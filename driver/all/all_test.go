@@ -29,7 +29,7 @@ func TestEveryDriverIsListed(t *testing.T) {
 
 // The names that the daemon knows are those that the helper has.
 func TestHelperHasWhatIsNamed(t *testing.T) {
-	drivers, err := usb.Drivers()
+	drivers, err := usb.Drivers(usb.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,9 +37,9 @@ var backOff = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 
 // lasting is how long a helper must have run for its end to be the first failure.
 const lasting = time.Minute
 
-// New returns the helper program at path.
-func New(path string) *Helper {
-	return newHelper(func() (io.ReadWriteCloser, error) { return startProcess(path) })
+// New returns the helper program at path, which is started with args.
+func New(path string, args ...string) *Helper {
+	return newHelper(func() (io.ReadWriteCloser, error) { return startProcess(path, args...) })
 }
 
 func newHelper(start func() (io.ReadWriteCloser, error)) *Helper {

@@ -33,7 +33,7 @@ type process struct {
 // libraries, and nothing that may be secret.
 var passedOn = []string{"PATH", "LD_LIBRARY_PATH", "LIBUSB_DEBUG", "SystemRoot", "TEMP"}
 
-func startProcess(path string) (io.ReadWriteCloser, error) {
+func startProcess(path string, args ...string) (io.ReadWriteCloser, error) {
 	input, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func startProcess(path string) (io.ReadWriteCloser, error) {
 	}
 	defer output.Close()
 	p := &process{
-		cmd: exec.Command(path), //nolint:noctx // it lives as long as the daemon, and Close ends it
+		cmd: exec.Command(path, args...), //nolint:gosec,noctx // the configuration names it; it lives as long as the daemon, and Close ends it
 		in:  in, out: out, said: &tail{}, over: make(chan struct{}),
 	}
 	p.cmd.Env = []string{"LC_ALL=C"}

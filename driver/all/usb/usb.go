@@ -12,14 +12,20 @@ import (
 	"sbid/driver/uru4000"
 )
 
+// A Config has what readers do not tell of themselves.
+type Config struct {
+	URU4000 uru4000.Config
+	NB1010  nb1010.Config
+}
+
 // Drivers returns every driver of this build that needs libusb.
-func Drivers() (driver.Registry, error) {
+func Drivers(c Config) (driver.Registry, error) {
 	bus := usb.System()
-	uru, err := uru4000.New(bus, uru4000.Config{})
+	uru, err := uru4000.New(bus, c.URU4000)
 	if err != nil {
 		return nil, fmt.Errorf("usb drivers: %w", err)
 	}
-	next, err := nb1010.New(bus, nb1010.Config{})
+	next, err := nb1010.New(bus, c.NB1010)
 	if err != nil {
 		return nil, fmt.Errorf("usb drivers: %w", err)
 	}

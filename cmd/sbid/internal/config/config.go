@@ -5,6 +5,7 @@ package config
 import (
 	"time"
 
+	"sbid/driver/all"
 	"sbid/driver/gt511"
 	"sbid/driver/v4l2"
 	"sbid/driver/zfm"
@@ -107,6 +108,8 @@ type Scanners struct {
 type USB struct {
 	Disabled bool
 	Helper   string // path of sbid-usb; empty: beside sbid
+	URU4000  all.Reader
+	NB1010   all.Reader
 }
 
 // A Role makes devices of scanners: the first that fits a scanner decides. One

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sbid/driver/all"
 	"sbid/driver/gt511"
 	"sbid/driver/zfm"
 )
@@ -56,7 +57,7 @@ audit: {max-file: 65536, max-files: 3}
 scanners:
   zfm: {ports: [/dev/ttyUSB0], dpi: 508, fast-rate: -1, poll: 200ms, rates: [57600]}
   gt511: {bridges: ["10c4:ea60"], model: C1R}
-  usb: {helper: /opt/sbid-usb}
+  usb: {helper: /opt/sbid-usb, uru4000: {dpi: 508, turn: 180}}
 roles:
   - {scanner: uru4000@usb:1-2, purposes: [Auth], serial: ABCDEF123456, sub-type: Single}
   - {scanner: "zfm*", one-by-one: true}
@@ -85,7 +86,7 @@ roles:
 		Scanners: Scanners{
 			ZFM:   zfm.Config{Ports: []string{"/dev/ttyUSB0"}, DPI: 508, FastRate: -1, Poll: 200 * time.Millisecond, Rates: []int{57600}},
 			GT511: gt511.Config{Bridges: []string{"10c4:ea60"}, Model: "C1R"},
-			USB:   USB{Helper: "/opt/sbid-usb"},
+			USB:   USB{Helper: "/opt/sbid-usb", URU4000: all.Reader{DPI: 508, Turn: 180}},
 		},
 		Roles: []Role{
 			{Scanner: "uru4000@usb:1-2", Purposes: []string{"Auth"}, Serial: "ABCDEF123456", SubType: "Single"},
