@@ -40,7 +40,7 @@ func (s *Station) Look(ctx context.Context) {
 func (s *Station) Status(ctx context.Context, _ struct{}) (Status, error) {
 	seen := s.scanners.Snapshot()
 	status := Status{
-		Version: version.String(), Level: s.config.Level, Endpoints: map[sbi.Purpose]string{},
+		Version: version.String(), Level: s.config.Level, Roots: len(s.config.Certificates.DeviceRoots) > 0, Endpoints: map[sbi.Purpose]string{},
 		Keys: s.keyStatus(ctx), Drivers: map[string]Trouble{},
 	}
 	s.mu.Lock()
@@ -121,7 +121,9 @@ func (s *Station) certificateStatus(name string) CertificateStatus {
 		c.Thumbprint = attest.Thumbprint(key.Certificate)
 		c.Issuer = strings.Join(key.Certificate.Issuer.Organization, " ")
 		c.Expires = key.Expires
-		c.RotateAt = key.Made.Add(s.config.Certificates.RotateAfter)
+		c.Issued = key.Certificate.NotBefore
+		issuer, err := s.issuer(name)
+		c.Renews = issuer != nil && err == nil
 	}
 	return c
 }
@@ -134,7 +136,7 @@ func (s *Station) encryptionStatus() CertificateStatus {
 	if err != nil {
 		return CertificateStatus{Trouble: troubleOf(err)}
 	}
-	return CertificateStatus{Thumbprint: attest.Thumbprint(cert), Issuer: strings.Join(cert.Issuer.Organization, " "), Expires: cert.NotAfter}
+	return CertificateStatus{Thumbprint: attest.Thumbprint(cert), Issuer: strings.Join(cert.Issuer.Organization, " "), Issued: cert.NotBefore, Expires: cert.NotAfter, Renews: s.config.Encryption.Fetch != nil}
 }
 
 // summary is what the audit log says of a start: settings that matter for what

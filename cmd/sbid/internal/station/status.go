@@ -15,6 +15,7 @@ type Status struct {
 	Running   bool                   // as a service, and not only for this look
 	Endpoints map[sbi.Purpose]string // where the service answers, like http://127.0.0.1:4501
 	Level     string                 // L0 or L1
+	Roots     bool                   // chains are checked up to roots of the configuration
 	Keys      KeyStatus              // the key store
 	FTM       *CertificateStatus     // nil where nothing asks for one
 	Scanners  []ScannerStatus        // in the order of their ids
@@ -56,9 +57,10 @@ type DeviceStatus struct {
 type CertificateStatus struct {
 	Thumbprint string
 	Issuer     string
+	Issued     time.Time
 	Expires    time.Time
-	RotateAt   time.Time // when it is due to be replaced; zero: nobody plans to
-	Imported   bool      // the key came from outside
+	Renews     bool // in time, and by itself
+	Imported   bool // the key came from outside
 	Trouble    Trouble
 }
 
