@@ -48,9 +48,8 @@ func (r *reader) Unplug() {
 	}
 }
 
-// The driver through libusb and the kernel: pictures come whole, and unplugging
-// in the middle of one is noticed.
-func TestInTheKernel(t *testing.T) {
+func attach(t testing.TB, c nb1010.Config) (driver.Driver, *reader) {
+	t.Helper()
 	r := &reader{t: t, bus: &usbtest.Socket{Bus: usb.System()}}
 	twin, err := twins.StartNB1010(r.socket, twins.NB1010{})
 	if err != nil {
@@ -58,10 +57,18 @@ func TestInTheKernel(t *testing.T) {
 	}
 	r.Twin = twin
 	t.Cleanup(twin.Close)
-	d, err := nb1010.New(r.bus, nb1010.Config{DPI: 500, Answer: 2 * time.Second})
+	c.Answer = 2 * time.Second
+	d, err := nb1010.New(r.bus, c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d, r
+}
+
+// The driver through libusb and the kernel: pictures come whole, and unplugging
+// in the middle of one is noticed.
+func TestInTheKernel(t *testing.T) {
+	d, r := attach(t, nb1010.Config{DPI: 500})
 	for range 2 { // plugged in again, it is used again
 		infos, err := d.Probe(t.Context())
 		if err != nil || len(infos) != 1 || infos[0].Addr != r.path {
@@ -71,7 +78,7 @@ func TestInTheKernel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		twin.Show(ridges())
+		r.Show(ridges())
 		n := 0
 		for f, err := range s.Frames(t.Context(), driver.Target{}) {
 			if err != nil {
@@ -82,7 +89,7 @@ func TestInTheKernel(t *testing.T) {
 				break
 			}
 		}
-		reached := twin.Hold(twins.StageImage)
+		reached := r.Hold(twins.StageImage)
 		go func() {
 			<-reached
 			r.Unplug()
@@ -95,7 +102,7 @@ func TestInTheKernel(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error("close:", err)
 		}
-		if err := twin.Plug(); err != nil {
+		if err := r.Plug(); err != nil {
 			t.Fatal(err)
 		}
 	}
