@@ -175,7 +175,7 @@ func (s *Scanner) record(v *visit, err error) {
 		changed, s.trouble = s.trouble != nil, nil
 	case errors.Is(err, driver.ErrRemoved):
 		changed, s.present = s.present, false
-	case errors.Is(err, driver.ErrNotReady), errors.Is(err, driver.ErrBroken), errors.Is(err, contain.ErrPanic):
+	case errors.Is(err, driver.ErrNotReady), errors.Is(err, driver.ErrBroken), errors.Is(err, driver.ErrTampered), errors.Is(err, contain.ErrPanic):
 		changed, s.trouble = true, err
 	}
 	s.mu.Unlock()

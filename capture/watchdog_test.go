@@ -189,6 +189,7 @@ func TestTrouble(t *testing.T) {
 		"held":             {driver.ErrHeld, Faulted},
 		"not allowed":      {driver.ErrPermission, Faulted},
 		"broken":           {driver.ErrBroken, Faulted},
+		"tampered with":    {driver.ErrTampered, Faulted},
 		"unplugged":        {driver.ErrRemoved, Absent},
 		"a fault of no id": {errors.New("pipe burst"), Idle},
 	} {
