@@ -1,7 +1,9 @@
 package sbi
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 )
 
@@ -62,12 +64,14 @@ func (s *Server) discover(c *call) {
 }
 
 // info answers MOSIPDINFO: every device, with what it says about itself. The
-// body means nothing.
+// body means nothing. A device that has nothing to say that a client could
+// verify, its error alone, is shown only where no other has: browsers drop all
+// devices of a port that has such a one.
 func (s *Server) info(c *call) {
 	language := c.r.Header.Get("Accept-Language")
+	var entries, errorsAlone [][]byte
 	// Put together by hand: the encoder would read through every certificate in
 	// every deviceInfo, at each probe, for characters that base64url does not have.
-	body := []byte{'['}
 	for _, d := range s.listed() {
 		status, code, intro := d.state()
 		if intro == nil {
@@ -77,25 +81,28 @@ func (s *Server) info(c *call) {
 		if code == KeyExpired {
 			info = "" // nothing that a client could verify
 		}
-		if len(body) > 1 {
-			body = append(body, ',')
+		entry := fmt.Appendf(nil, `{"deviceInfo":"%s","error":%s}`, info, asciiJSON(errorInfo{code.String(), code.Text(language)}))
+		if info == "" {
+			errorsAlone = append(errorsAlone, entry)
+		} else {
+			entries = append(entries, entry)
 		}
-		body = append(body, `{"deviceInfo":"`...)
-		body = append(body, info...)
-		body = append(body, `","error":`...)
-		body = append(body, asciiJSON(errorInfo{code.String(), code.Text(language)})...)
-		body = append(body, '}')
 	}
-	s.send(c.w, http.StatusOK, "application/json", append(body, ']'))
+	if len(entries) == 0 {
+		entries = errorsAlone
+	}
+	s.send(c.w, http.StatusOK, "application/json", fmt.Appendf(nil, "[%s]", bytes.Join(entries, []byte{','})))
 }
 
-// listed returns the devices to show. One that was never registered is shown
-// only where no other is: browsers drop all devices of a port that has an
-// unsigned one. A claimed status is always shown.
+// listed returns the devices to show. One without keys is shown only where no
+// other has some, whatever keeps it from having them: browsers drop all devices
+// of a port that has an unsigned one. Who claims not to be registered is meant
+// to be seen so.
 func (s *Server) listed() []*Device {
 	var registered, all []*Device
 	for _, d := range *s.devices.Load() {
-		if intro := d.introduction.Load(); intro != nil && intro.keys != nil || d.override.Load() != nil {
+		intro, claimed := d.introduction.Load(), d.override.Load()
+		if intro != nil && intro.keys != nil || claimed != nil && *claimed == StatusNotRegistered {
 			registered = append(registered, d)
 		}
 		all = append(all, d)
