@@ -112,8 +112,8 @@ func (s *Server) refresh(d *Device) error {
 }
 
 // SetStatus makes the device claim to be Busy, Not Ready or Not Registered,
-// whatever its scanner does; any other status ends the claim. Simulators need
-// it.
+// whatever its scanner does; any other status ends the claim. The daemon says so
+// of a device whose keys cannot be used, and a simulator whatever it is told to.
 func (d *Device) SetStatus(status Status) {
 	if status != StatusBusy && status != StatusNotReady && status != StatusNotRegistered {
 		d.override.Store(nil)
@@ -146,6 +146,12 @@ func (d *Device) state() (Status, Code, *introduction) {
 		return StatusReady, Success, intro
 	case scanner == capture.InUse:
 		return StatusBusy, Busy, intro
+	}
+	switch code := CodeOf(d.Scanner.Trouble()); code {
+	case Busy: // held by another program
+		return StatusBusy, code, intro
+	case Tampered:
+		return StatusNotReady, code, intro
 	}
 	return StatusNotReady, NotReady, intro
 }

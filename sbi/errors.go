@@ -66,6 +66,7 @@ var codes = []struct {
 	{capture.ErrUnusable, ExtractionFailed},
 	{capture.ErrOrientation, WrongOrientation},
 	{driver.ErrRemoved, Unplugged},
+	{driver.ErrHeld, Busy}, // an ErrNotReady, too
 	{driver.ErrNotReady, NotReady},
 	{driver.ErrBroken, NotReady},
 	{driver.ErrTampered, Tampered},
@@ -73,6 +74,7 @@ var codes = []struct {
 	{attest.ErrManagementServer, NoManagementServer},
 	{attest.ErrExpired, KeyExpired},
 	{attest.ErrNoKey, NoSigningKey},
+	{attest.ErrKeyLost, NoSigningKey},
 }
 
 // CodeOf is the one place where Go errors become SBI codes.
