@@ -3,6 +3,7 @@ package sbi
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -61,11 +62,13 @@ type element struct {
 
 func (s *Server) registrationCapture(c *call) {
 	elements, req, err := s.capture(c, Registration)
-	s.report(req, elements, err)
 	var document []byte
 	if err == nil && accepts(c.r, cbeffType) {
-		document, err = cbeffDocument(req, elements)
+		if document, err = cbeffDocument(req, elements); err != nil {
+			elements = nil
+		}
 	}
+	s.report(req, elements, err)
 	switch {
 	case err != nil:
 		s.fail(c, err)
@@ -122,6 +125,7 @@ func (s *Server) capture(c *call, purpose Purpose) ([]element, *captureRequest, 
 		samples, err = d.Scanner.Capture(c.r.Context(), req.capture)
 		return err
 	})
+	req.begun = !errors.Is(err, capture.ErrBusy)
 	if err != nil {
 		if context.Cause(c.r.Context()) != nil {
 			return nil, req, &Error{Stopped, err}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sbid/attest"
 	"sbid/capture"
 )
 
@@ -15,17 +16,25 @@ import (
 func TestEveryCaptureIsReported(t *testing.T) {
 	finger := every(100*time.Millisecond, ridges())
 	for name, tt := range map[string]struct {
-		body    string
+		body    string // "" is a valid request
+		accept  string
 		prepare func(*testing.T, *rig)
 		want    Report
 	}{
 		"done": {
-			body: captureRequestBody(Registration, time.Second, 1),
-			want: Report{Registration, "FAKE00000001", "test-1", []string{"left-index"}, []string{"score"}, Success},
+			want: Report{Registration, "FAKE00000001", "test-1", []string{"left-index"}, []string{"score"}, Success, true},
 		},
 		"failed": {
-			body: captureRequestBody(Registration, time.Second, 1), prepare: unregister,
-			want: Report{Registration, "FAKE00000001", "test-1", []string{"left-index"}, nil, NotRegistered},
+			prepare: brokenKey(attest.ErrNoKey),
+			want:    Report{Registration, "FAKE00000001", "test-1", []string{"left-index"}, nil, NoSigningKey, true},
+		},
+		"no answer": { // bioValue stands twice in what is signed: the registration client could not cut it out
+			accept: cbeffType, prepare: func(_ *testing.T, r *rig) { r.device.Serial = "bioValue0001" },
+			want: Report{Registration, "bioValue0001", "test-1", []string{"left-index"}, nil, Internal, true},
+		},
+		"turned down": {
+			prepare: unregister,
+			want:    Report{Registration, "FAKE00000001", "test-1", []string{"left-index"}, nil, NotRegistered, false},
 		},
 		"refused": {body: `{"bio":[]}`, want: Report{Purpose: Registration, Code: InvalidRequest}},
 	} {
@@ -37,7 +46,10 @@ func TestEveryCaptureIsReported(t *testing.T) {
 				tt.prepare(t, r)
 			}
 			r.run()
-			r.call("RCAPTURE", "/capture", tt.body)
+			if tt.body == "" {
+				tt.body = captureRequestBody(Registration, time.Second, 1)
+			}
+			r.call("RCAPTURE", "/capture", tt.body, "Accept: "+tt.accept)
 			for _, report := range got {
 				for i := range report.Scores {
 					report.Scores[i] = "score"
@@ -48,6 +60,26 @@ func TestEveryCaptureIsReported(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A capture has not begun while another has the scanner.
+func TestBusyCaptureIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Registration, newFake(every(100*time.Millisecond, emptyGlass())))
+		reports := make(chan Report, 2)
+		r.cfg.Report = func(report Report) { reports <- report }
+		r.run()
+		first := r.send("RCAPTURE", "/capture", captureRequestBody(Registration, time.Second, 1))
+		synctest.Wait()
+		r.call("RCAPTURE", "/capture", captureRequestBody(Registration, time.Second, 1))
+		if got := <-reports; got.Code != Busy || got.Begun {
+			t.Errorf("the second: code %s, begun: %v", got.Code, got.Begun)
+		}
+		first.answer()
+		if got := <-reports; got.Code != NotDetected || !got.Begun {
+			t.Errorf("the first: code %s, begun: %v", got.Code, got.Begun)
+		}
+	})
 }
 
 // A scanner that comes later is a device like the others.

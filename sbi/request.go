@@ -79,6 +79,7 @@ type captureRequest struct {
 	// subTypes are the bioSubType to answer with, one for each position; the
 	// UNKNOWN that a client asked for stays UNKNOWN.
 	subTypes []string
+	begun    bool // the scanner was asked, and nobody else had it
 }
 
 // parseCapture checks everything about a request that can be checked without
