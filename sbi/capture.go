@@ -157,6 +157,9 @@ func (s *Server) seal(req *captureRequest, intro *introduction, samples []captur
 		})
 	}
 	if err := work.Wait(); err != nil {
+		if CodeOf(err) == NoSigningKey {
+			s.signingFailed(req.device, err)
+		}
 		return nil, err
 	}
 	hash := req.previousHash
@@ -195,7 +198,7 @@ func (s *Server) sealOne(req *captureRequest, intro *introduction, sample captur
 	e.SpecVersion = specVersion
 	e.Error = errorInfo{Success.String(), Success.Text("")}
 	if e.Data, err = intro.keys.Device.Sign(asciiJSON(block)); err != nil {
-		return element{}, fmt.Errorf("sign record of %s: %w", sample.Position, err)
+		return element{}, failf(NoSigningKey, "sign record of %s: %w", sample.Position, err)
 	}
 	return e, nil
 }

@@ -44,8 +44,10 @@ func TestCauseBecomesCode(t *testing.T) {
 		"claimed to be busy":    {frames: finger, code: "111", prepare: func(_ *testing.T, r *rig) { r.device.SetStatus(StatusBusy) }},
 		"unplugged":             {frames: failing(driver.ErrRemoved), code: "501"},
 		"key cannot be reached": {frames: finger, code: "503", prepare: brokenKey(attest.ErrNoKey)},
-		"signing fails":         {frames: finger, code: "599", prepare: brokenKey(errors.New("out of paper"))},
-		"signing panics":        {frames: finger, code: "599", prepare: brokenKey(nil)},
+		"signing fails":         {frames: finger, code: "503", prepare: brokenKey(errors.New("out of paper"))}, // a TPM that is away or busy has no error of ours
+		"signing panics":        {frames: finger, code: "599", prepare: brokenKey(nil)},                        // and this is a bug
+		"key lost":              {frames: failing(fmt.Errorf("fetch: %w", attest.ErrKeyLost)), code: "503"},
+		"held":                  {frames: failing(fmt.Errorf("%w: fprintd", driver.ErrHeld)), code: "111"},
 		"driver fails":          {frames: failing(errors.New("pipe burst")), code: "599"},
 		"driver stops":          {frames: func(context.Context, func(driver.Frame, error) bool) {}, code: "599"},
 		"driver panics":         {frames: func(context.Context, func(driver.Frame, error) bool) { panic("driver") }, code: "599"},

@@ -54,6 +54,10 @@ type Config struct {
 	// Report, if it is set, is told of every capture that was asked for, when it
 	// is over. It must not take long: the client waits.
 	Report func(Report)
+	// SigningFailed, if it is set, is told each time a key of a device could not
+	// sign: in a capture, or what the device says about itself, which is tried
+	// every few seconds. It must not block.
+	SigningFailed func(deviceID string, err error)
 }
 
 // A Server serves the devices of one purpose on one port. Mixing purposes on a
@@ -69,7 +73,7 @@ type Server struct {
 }
 
 // NewServer returns a server that will answer on the listener. It starts
-// nothing. A device is listed from the first SetKeys on.
+// nothing, and has no devices before Add.
 func NewServer(cfg Config, listener net.Listener) *Server {
 	s := &Server{cfg: cfg, log: cfg.Log.With("purpose", string(cfg.Purpose)), listener: listener}
 	if port := listener.Addr().(*net.TCPAddr).Port; port > toolkitPort {
@@ -91,8 +95,8 @@ func NewServer(cfg Config, listener net.Listener) *Server {
 	return s
 }
 
-// Add makes a device known that was plugged in after the start. Its purpose is
-// the server's. As any other it is listed from its first SetKeys on.
+// Add makes a device known, at any time. Its purpose is the server's. It is
+// listed from its first SetKeys on.
 func (s *Server) Add(d *Device) {
 	s.adding.Lock()
 	defer s.adding.Unlock()
@@ -145,8 +149,9 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // keepFresh signs again what the devices say about themselves before clients
-// find it old.
+// find it old. What fails is tried on every tick, and logged when it changes.
 func (s *Server) keepFresh(ctx context.Context) {
+	failing := map[*Device]string{} // with what
 	tick := time.NewTicker(checkTime)
 	defer tick.Stop()
 	for {
@@ -156,10 +161,26 @@ func (s *Server) keepFresh(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, d := range *s.devices.Load() {
-			if err := s.refresh(d); err != nil {
-				s.log.Error("cannot sign what the device says about itself", "device", d.ID, "err", err)
+			before, failed := failing[d]
+			err := s.refresh(d)
+			switch {
+			case err == nil && failed:
+				delete(failing, d)
+				s.log.Info("what the device says about itself is signed again", "device", d.ID)
+			case err != nil:
+				if err.Error() != before {
+					failing[d] = err.Error()
+					s.log.Error("cannot sign what the device says about itself", "device", d.ID, "err", err)
+				}
+				s.signingFailed(d, err)
 			}
 		}
+	}
+}
+
+func (s *Server) signingFailed(d *Device, err error) {
+	if s.cfg.SigningFailed != nil {
+		s.cfg.SigningFailed(d.ID, err)
 	}
 }
 
@@ -217,7 +238,7 @@ type errorInfo struct {
 func (s *Server) fail(c *call, err error) {
 	code := CodeOf(err)
 	level := slog.LevelInfo
-	if code == Internal {
+	if code == Internal || code == NoSigningKey { // nothing that a client could have done
 		level = slog.LevelError
 	}
 	c.log.Log(c.r.Context(), level, "refused", "verb", c.r.Method, "code", int(code), "err", err)
