@@ -89,10 +89,11 @@ func serve(b *testing.B, devices ...*Device) *Server {
 		b.Fatal(err)
 	}
 	s := NewServer(Config{
-		Purpose: Registration, Devices: devices, Environment: "Developer", Version: "bench",
+		Purpose: Registration, Environment: "Developer", Version: "bench",
 		Log: slog.New(slog.DiscardHandler),
 	}, listener)
 	for _, d := range devices {
+		s.Add(d)
 		if err := s.SetKeys(d, &Keys{Device: benchKeys(), DigitalID: benchKeys()}); err != nil {
 			b.Fatal(err)
 		}

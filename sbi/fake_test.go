@@ -193,9 +193,12 @@ func bareRig(t testing.TB, purpose Purpose, devices ...*Device) *rig {
 	l := &line{conns: make(chan net.Conn), closed: make(chan struct{})}
 	b := &rig{t: t, line: l, log: &strings.Builder{}}
 	b.Server = NewServer(Config{
-		Purpose: purpose, Devices: devices, Environment: "Developer", Version: "1.2.3",
+		Purpose: purpose, Environment: "Developer", Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: b.log}, nil)),
 	}, l)
+	for _, d := range devices {
+		b.Add(d)
+	}
 	if len(devices) > 0 {
 		b.device = devices[0]
 	}

@@ -43,8 +43,7 @@ const (
 // Config says what a server serves.
 type Config struct {
 	Purpose Purpose
-	Devices []*Device // of this purpose, those that are known at the start; see Add
-	Origins Origins   // whose pages may call
+	Origins Origins // whose pages may call
 	// Environment is the SBI env the devices are registered in: Staging,
 	// Developer, Pre-Production or Production.
 	Environment string
@@ -79,7 +78,7 @@ func NewServer(cfg Config, listener net.Listener) *Server {
 	if port := listener.Addr().(*net.TCPAddr).Port; port > toolkitPort {
 		s.log.Warn("the compliance toolkit looks for devices on ports 4501 to 4510 only", "port", port)
 	}
-	s.devices.Store(&cfg.Devices)
+	s.devices.Store(&[]*Device{})
 	mux := http.NewServeMux()
 	mux.Handle("MOSIPDISC /device", s.verb(s.discover))
 	mux.Handle("SBIDISC /device", s.verb(s.discover))
