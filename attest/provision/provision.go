@@ -236,16 +236,16 @@ func (s *Set) Names() []string {
 	return slices.Sorted(maps.Keys(s.holders))
 }
 
-// Reload looks again at the keys that could not be used: the key store may
-// have been away.
-func (s *Set) Reload(ctx context.Context) error {
+// Reload looks again at the keys that could not be used, since the key store may
+// have been away, and at those that are named, which somebody could not use.
+func (s *Set) Reload(ctx context.Context, named ...string) error {
 	if err := s.begin(ctx); err != nil {
 		return fmt.Errorf("look at keys again: %w", err)
 	}
 	defer s.changing.Unlock()
 	var errs []error
 	for _, name := range s.Names() {
-		if s.holder(name).current == nil {
+		if s.holder(name).current == nil || slices.Contains(named, name) {
 			errs = append(errs, s.load(ctx, name))
 		}
 	}

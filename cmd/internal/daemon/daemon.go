@@ -65,6 +65,8 @@ type Settings struct {
 	AnyOrigin   bool                    // pages of every origin may use the scanners
 	Extra       map[string]http.Handler // further handlers of every endpoint, used once New has returned
 	Report      func(sbi.Report)        // told of every capture; may be nil
+	// SigningFailed is told whose key could not sign; may be nil.
+	SigningFailed func(deviceID string, err error)
 }
 
 // A Daemon has endpoints that are bound but do not answer yet.
@@ -102,7 +104,7 @@ func (o Options) New(ctx context.Context, settings Settings, log *slog.Logger, s
 		}
 		d.Servers[purpose] = sbi.NewServer(sbi.Config{
 			Purpose: purpose, Origins: origins, Environment: settings.Environment,
-			Version: version.String(), Log: log, Extra: settings.Extra, Report: settings.Report,
+			Version: version.String(), Log: log, Extra: settings.Extra, Report: settings.Report, SigningFailed: settings.SigningFailed,
 		}, listener)
 		d.order = append(d.order, purpose)
 	}
@@ -126,11 +128,20 @@ func (d *Daemon) Add(dev Device) error {
 	if err := s.SetKeys(dev.Device, dev.Keys); err != nil {
 		return fmt.Errorf("register device %s: %w", dev.ID, err)
 	}
-	s.Add(dev.Device)
-	d.mu.Lock()
-	d.devices = append(d.devices, dev)
-	d.mu.Unlock()
+	d.Admit(dev.Device)
 	return nil
+}
+
+// Admit is Add of a device that has been given its keys.
+func (d *Daemon) Admit(dev *sbi.Device) {
+	s := d.Servers[dev.Purpose]
+	if s == nil {
+		return
+	}
+	s.Add(dev)
+	d.mu.Lock()
+	d.devices = append(d.devices, Device{Device: dev})
+	d.mu.Unlock()
 }
 
 // Devices returns all that were added.

@@ -6,7 +6,6 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"fmt"
-	"sync"
 
 	"sbid/attest"
 	"sbid/attest/tpm"
@@ -18,15 +17,21 @@ import (
 type chip struct {
 	config tpm.Config
 
-	mu    sync.Mutex
+	turn  chan struct{} // holds one token; who put it there owns store
 	store *tpm.Store
 }
+
+func newChip(c tpm.Config) *chip { return &chip{config: c, turn: make(chan struct{}, 1)} }
 
 var _ attest.KeyStore = (*chip)(nil)
 
 func (c *chip) open(ctx context.Context) (*tpm.Store, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	select { // a TPM that hangs holds up nobody longer than he wants to wait
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-c.turn }()
 	if c.store == nil {
 		store, err := tpm.Open(ctx, c.config)
 		if err != nil {
@@ -42,8 +47,8 @@ func (c *chip) where() string { return cmp.Or(c.config.Device, tpm.DefaultDevice
 
 // close is for the end: keys of the chip do not sign any more.
 func (c *chip) close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	if c.store == nil {
 		return nil
 	}

@@ -26,13 +26,13 @@ func (s *Station) issuer(name string) (attest.Issuer, error) {
 	if directory == "" {
 		return nil, nil
 	}
-	if s.chip == nil {
-		return nil, errors.New("the configuration names an ACME server, which certifies keys in a TPM only (keys: {store: tpm})")
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if issuer := s.issuers[directory]; issuer != nil {
 		return issuer, nil
+	}
+	if s.chip == nil {
+		return nil, errors.New("the configuration names an ACME server, which certifies keys in a TPM only (keys: {store: tpm})")
 	}
 	roots, err := readAll(c.Roots)
 	if err != nil {

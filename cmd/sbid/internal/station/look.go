@@ -18,6 +18,9 @@ import (
 // lookTime bounds how long scanners may take to show themselves to a command.
 const lookTime = 15 * time.Second
 
+// infoTime bounds how long a TPM may take to say what it is.
+const infoTime = 5 * time.Second
+
 // Look finds the scanners that are plugged in, for a station that does not
 // serve. It returns when all were tried.
 func (s *Station) Look(ctx context.Context) {
@@ -31,7 +34,9 @@ func (s *Station) Look(ctx context.Context) {
 	case <-s.scanners.Settled():
 	case <-ctx.Done():
 	}
-	s.take(s.scanners.Snapshot().Scanners)
+	for _, e := range s.scanners.Snapshot().Scanners {
+		s.take(e)
+	}
 	cancel()
 	<-ended
 }
@@ -77,11 +82,7 @@ func (s *Station) Status(ctx context.Context, _ struct{}) (Status, error) {
 		c := s.encryptionStatus()
 		status.Auth = &c
 	}
-	audit := s.audit.Status()
-	status.Audit = troubleOf(audit.Trouble)
-	if audit.Lost > 0 {
-		status.Audit = Trouble{"other", fmt.Sprintf("%d records of the audit log were lost", audit.Lost)}
-	}
+	status.Audit = s.auditStatus()
 	if s.set != nil {
 		for _, name := range s.set.Names() {
 			if key := s.set.Status(name); key.Requested {
@@ -98,6 +99,8 @@ func (s *Station) keyStatus(ctx context.Context) KeyStatus {
 		return KeyStatus{Store: "file", Where: s.config.State}
 	}
 	k := KeyStatus{Store: "tpm", Where: s.chip.where()}
+	ctx, cancel := context.WithTimeout(ctx, infoTime)
+	defer cancel()
 	info, err := s.chip.Info(ctx)
 	if err != nil {
 		k.Trouble = troubleOf(err)
@@ -108,7 +111,25 @@ func (s *Station) keyStatus(ctx context.Context) KeyStatus {
 }
 
 func (s *Station) deviceStatus(p part) DeviceStatus {
-	return DeviceStatus{Name: p.name, Serial: p.serial, Purpose: p.purpose, SubType: p.subType, Certificate: s.certificateStatus(p.name)}
+	status := DeviceStatus{Name: p.name, Serial: p.serial, Purpose: p.purpose, SubType: p.subType, Certificate: s.certificateStatus(p.name)}
+	s.mu.Lock()
+	d := s.devices[p.name]
+	s.mu.Unlock()
+	if d != nil && status.Certificate.Trouble.Text == "" {
+		status.Certificate.Trouble = troubleOf(d.unarmed())
+	}
+	return status
+}
+
+func (s *Station) auditStatus() Trouble {
+	if s.audit == nil {
+		return troubleOf(s.deaf)
+	}
+	status := s.audit.Status()
+	if status.Lost > 0 {
+		return Trouble{"other", fmt.Sprintf("%d records of the audit log were lost", status.Lost)}
+	}
+	return troubleOf(status.Trouble)
 }
 
 func (s *Station) certificateStatus(name string) CertificateStatus {

@@ -47,11 +47,11 @@ type Which struct{ Devices []string }
 
 // An Outcome is what became of one device.
 type Outcome struct {
-	Name    string
-	Serial  string
-	Done    bool   // something changed
-	Expires string // of the certificate, RFC 3339
-	Error   string // empty if all is well
+	Name    string `json:"name"`
+	Serial  string `json:"serialNo"`
+	Done    bool   `json:"done"`              // something changed
+	Expires string `json:"expires,omitempty"` // of the certificate, RFC 3339
+	Error   string `json:"error,omitempty"`
 }
 
 // Provision gets keys and certificates for devices that have none, from the
@@ -81,7 +81,7 @@ func (s *Station) each(ctx context.Context, which Which, do func(issuer attest.I
 	if err != nil {
 		return nil, err
 	}
-	var outcomes []Outcome
+	outcomes := []Outcome{}
 	for _, subject := range subjects {
 		before := s.set.Status(subject.Name)
 		issuer, err := s.issuer(subject.Name)
@@ -95,7 +95,7 @@ func (s *Station) each(ctx context.Context, which Which, do func(issuer attest.I
 			err = errNoIssuer
 		}
 		after := s.set.Status(subject.Name)
-		o := Outcome{Name: subject.Name, Serial: subject.Serial, Done: after.Key != before.Key || !after.Expires.Equal(before.Expires)}
+		o := Outcome{Name: subject.Name, Serial: subject.Serial, Done: after.Certificate != nil && !after.Certificate.Equal(before.Certificate)}
 		if !after.Expires.IsZero() {
 			o.Expires = after.Expires.UTC().Format(time.RFC3339)
 		}
@@ -103,7 +103,7 @@ func (s *Station) each(ctx context.Context, which Which, do func(issuer attest.I
 			o.Error = err.Error()
 		}
 		if o.Done {
-			s.renewed(ctx, subject.Name)
+			s.renewed(subject.Name)
 		}
 		outcomes = append(outcomes, o)
 	}
@@ -123,7 +123,7 @@ func (s *Station) subjects(which Which) ([]provision.Device, error) {
 		return nil, errors.New("no scanner is plugged in whose device could be provisioned; sbid doctor tells what there is")
 	}
 	var subjects []provision.Device
-	if s.config.Level == "L1" {
+	if s.config.Level == "L1" && (len(which.Devices) == 0 || s.set.Status(provision.FTM).Err != nil) {
 		subjects = append(subjects, provision.Device{Name: provision.FTM, Serial: s.machine})
 	}
 	for _, d := range devices {
@@ -139,7 +139,10 @@ func (s *Station) serial(name string) string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.devices[name].serial
+	if d := s.devices[name]; d != nil {
+		return d.serial
+	}
+	return ""
 }
 
 // Requests are files for a provider who certifies keys somewhere else, by name.
@@ -148,13 +151,15 @@ type Requests struct {
 	Devices []string // serial numbers
 }
 
+const requestFolder = "requests-" // and a number, while requests are written
+
 // Request makes keys that wait for certificates, and the requests for these.
 func (s *Station) Request(ctx context.Context, which Which) (Requests, error) {
 	subjects, err := s.subjects(which)
 	if err != nil {
 		return Requests{}, err
 	}
-	folder, err := os.MkdirTemp(s.config.State, "requests-")
+	folder, err := os.MkdirTemp(s.config.State, requestFolder)
 	if err != nil {
 		return Requests{}, fmt.Errorf("write requests: %w", err)
 	}
@@ -209,9 +214,9 @@ func (s *Station) Import(ctx context.Context, in Imported) ([]Outcome, error) {
 		}
 		names, err = s.set.ImportCertificates(ctx, certs)
 	}
-	var outcomes []Outcome
+	outcomes := []Outcome{}
 	for _, name := range names {
-		s.renewed(ctx, name)
+		s.renewed(name)
 		status := s.set.Status(name)
 		outcomes = append(outcomes, Outcome{Name: name, Serial: status.Serial, Done: true, Expires: status.Expires.UTC().Format(time.RFC3339)})
 	}
@@ -240,7 +245,7 @@ func (s *Station) importPKCS12(ctx context.Context, in Imported) ([]string, erro
 	return []string{d.name}, nil
 }
 
-func names(devices []device) string {
+func names(devices []*device) string {
 	var list []string
 	for _, d := range devices {
 		list = append(list, d.name)

@@ -2,10 +2,15 @@ package station
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"sbid/attest"
@@ -33,8 +38,13 @@ func (s *Station) openAudit(ctx context.Context) error {
 		Dir: filepath.Join(s.config.State, "audit"), Checkpointer: checkpointer,
 		MaxFile: s.config.Audit.MaxFile, MaxFiles: s.config.Audit.MaxFiles, Log: s.log,
 	})
-	if err != nil {
+	if errors.Is(err, ErrInUse) {
 		return err
+	}
+	if err != nil { // whoever could end the service by way of the log would do so
+		s.log.Error("there is no audit log", "err", err)
+		s.deaf, s.early = err, nil
+		return nil
 	}
 	s.mu.Lock()
 	early := s.early
@@ -52,7 +62,7 @@ const auditKey = "audit"
 func (s *Station) record(events ...audit.Event) {
 	s.mu.Lock()
 	log := s.audit
-	if log == nil {
+	if log == nil && s.deaf == nil {
 		s.early = append(s.early, events...)
 	}
 	s.mu.Unlock()
@@ -71,7 +81,7 @@ func (s *Station) keyChanged(e provision.Event) {
 		provision.InUse: audit.Rotate, provision.Refused: audit.Refusal, provision.Unusable: audit.Refusal,
 		provision.KeyDestroyed: audit.Retire, provision.LeftBehind: audit.Retire,
 	}[e.Kind]
-	if !ok {
+	if !ok || e.Kind == provision.InUse && strings.HasSuffix(e.Key, ".1") { // the first of all
 		kind = audit.Provision
 	}
 	detail := string(e.Kind)
@@ -96,7 +106,7 @@ func (s *Station) captured(r sbi.Report) {
 		Kind: audit.Capture, Device: r.Serial, Transaction: r.TransactionID, Positions: r.Positions,
 		Outcome: r.Code.String(), Detail: string(r.Purpose),
 	}
-	if len(r.Positions) == 0 {
+	if !r.Begun {
 		e.Kind = audit.Refusal
 	}
 	for _, score := range r.Scores {
@@ -114,5 +124,33 @@ func (s *Station) captured(r sbi.Report) {
 	}
 	if ok {
 		s.record(e)
+	}
+}
+
+// configurationFile holds what the configuration was at the last start.
+const configurationFile = "configuration"
+
+// recordConfiguration writes down that the configuration is not what it was. It
+// names it by a digest: it has no secrets, but nothing is gained by a copy.
+func (s *Station) recordConfiguration() {
+	text, err := json.Marshal(s.config)
+	if err != nil {
+		s.log.Error("bug: the configuration does not marshal", "err", err)
+		return
+	}
+	sum := sha256.Sum256(text)
+	digest := hex.EncodeToString(sum[:])
+	path := filepath.Join(s.config.State, configurationFile)
+	before, err := os.ReadFile(path)
+	if err == nil && string(before) == digest {
+		return
+	}
+	detail := "SHA-256 " + digest
+	if err == nil {
+		detail += ", was " + string(before)
+	}
+	s.record(audit.Event{Kind: audit.Configuration, Detail: detail})
+	if err := os.WriteFile(path, []byte(digest), 0o600); err != nil {
+		s.log.Warn("the configuration will be written down again at the next start", "err", err)
 	}
 }

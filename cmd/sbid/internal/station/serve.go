@@ -7,39 +7,31 @@ import (
 	"time"
 
 	"sbid/attest/audit"
-	"sbid/attest/provision"
 	"sbid/capture/inventory"
 	"sbid/cmd/internal/daemon"
 	"sbid/cmd/sbid/internal/control"
-	"sbid/sbi"
-)
-
-const (
-	careTime   = time.Minute      // between two looks at what is due
-	retireTime = 15 * time.Minute // longer than any capture: then nobody uses an old key any more
 )
 
 // Serve serves the machine's scanners until ctx ends, and returns when all that
 // it started has stopped. Each endpoint is announced on stdout.
 func (s *Station) Serve(ctx context.Context, options daemon.Options, stdout io.Writer) (err error) {
-	d, err := options.New(ctx, daemon.Settings{Environment: s.config.Environment, Report: s.captured}, s.log, stdout)
+	d, err := options.New(ctx, daemon.Settings{
+		Environment: s.config.Environment, Report: s.captured, SigningFailed: s.signingFailed,
+	}, s.log, stdout)
 	if err != nil {
-		return err
-	}
-	listener, err := control.Listen(ctx, s.config.State)
-	if err != nil {
-		d.Close()
 		return err
 	}
 	s.mu.Lock()
 	s.daemon = d
 	s.mu.Unlock()
-	s.record(audit.Event{Kind: audit.Start, Detail: s.summary()})
+	s.announce()
 
 	// The audit log goes on after everything else has stopped.
 	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
 	var log sync.WaitGroup
-	log.Go(func() { s.audit.Run(logCtx) })
+	if s.audit != nil {
+		log.Go(func() { s.audit.Run(logCtx) })
+	}
 	defer func() {
 		s.record(audit.Event{Kind: audit.Stop})
 		stopLog()
@@ -48,21 +40,42 @@ func (s *Station) Serve(ctx context.Context, options daemon.Options, stdout io.W
 
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	defer s.old.Wait()
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { s.scanners.Run(ctx) })
 	wg.Go(func() { s.auth.Run(ctx) })
+	wg.Go(func() { s.welcome(ctx) })
 	wg.Go(func() { s.care(ctx) })
-	wg.Go(func() {
-		if err := control.Serve(ctx, listener, s.operations()); err != nil {
-			s.log.Error("other commands cannot reach this service", "err", err)
-		}
-	})
+	wg.Go(func() { s.answer(ctx) })
 	return d.Run(ctx)
 }
 
-// changed is told what the inventory sees.
+// announce writes down how the service starts, and says what a level is worth.
+func (s *Station) announce() {
+	s.record(audit.Event{Kind: audit.Start, Detail: s.summary()})
+	s.recordConfiguration()
+	if s.config.Level == "L1" {
+		s.log.Warn("the configuration claims level L1: this service encodes and encrypts biometrics outside of the trust module, " +
+			"so the claim is true only where the adopter has accepted this machine in writing")
+	}
+	if s.set != nil && len(s.config.Certificates.DeviceRoots) == 0 {
+		s.log.Warn("the configuration names no roots: a certificate of any issuer is accepted")
+	}
+}
+
+// answer serves the other commands. Without it captures go on all the same.
+func (s *Station) answer(ctx context.Context) {
+	listener, err := control.Listen(ctx, s.config.State)
+	if err == nil {
+		err = control.Serve(ctx, listener, s.operations())
+	}
+	if err != nil {
+		s.log.Error("other commands cannot reach this service", "err", err)
+	}
+}
+
+// changed is told what the inventory sees. It does no more than leave word: the
+// inventory waits for it, and keys may be slow.
 func (s *Station) changed(c inventory.Change) {
 	s.mu.Lock()
 	serving := s.daemon != nil
@@ -82,126 +95,46 @@ func (s *Station) changed(c inventory.Change) {
 	if c.Scanner == nil {
 		return
 	}
-	for _, d := range s.take([]inventory.Entry{c.Entry}) {
-		s.serveDevice(d)
-		s.wake()
-	}
+	added := s.take(c.Entry)
+	s.mu.Lock()
+	s.fresh = append(s.fresh, added...)
+	s.mu.Unlock()
+	poke(s.arrived)
 }
 
-// wake lets care look at once.
-func (s *Station) wake() {
-	select {
-	case s.look <- struct{}{}:
-	default:
-	}
-}
-
-// care keeps keys in order until ctx ends: those that could not be used are
-// tried again, those that are due are rotated, devices that were never
-// registered are, where that can be done without a person.
-func (s *Station) care(ctx context.Context) {
-	tick := time.NewTicker(careTime)
-	defer tick.Stop()
-	next := map[string]time.Time{} // when to try again what failed, by device
+// welcome serves new devices until ctx ends.
+func (s *Station) welcome(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-		case <-s.look:
+		case <-s.arrived:
 		}
-		if s.set == nil {
-			continue
+		s.mu.Lock()
+		fresh := s.fresh
+		s.fresh = nil
+		s.mu.Unlock()
+		for _, d := range fresh {
+			s.serveDevice(d)
 		}
-		s.mend(ctx)
-		for _, name := range s.dutiful() {
-			if time.Now().Before(next[name]) {
-				continue
-			}
-			if err := s.attend(ctx, name); err != nil && ctx.Err() == nil {
-				next[name] = time.Now().Add(s.set.Due(name).Retry)
-				s.log.Warn("key is due and could not be certified", "device", name, "err", err, "next", next[name].UTC())
-			}
-		}
+		poke(s.look)
 	}
 }
 
-// mend looks again at keys that could not be used, and arms what they are for.
-func (s *Station) mend(ctx context.Context) {
-	var waiting []device
-	for _, d := range s.known() {
-		if _, err := s.keysOf(d.name); err != nil {
-			waiting = append(waiting, d)
-		}
-	}
-	if len(waiting) == 0 {
-		return
-	}
-	if err := s.set.Reload(ctx); err != nil {
-		s.log.Debug("keys cannot be used yet", "err", err)
-	}
-	for _, d := range waiting {
-		if _, err := s.keysOf(d.name); err == nil {
-			s.arm(d)
-		}
-	}
+// signingFailed is told whose key could not sign: care looks at it.
+func (s *Station) signingFailed(name string, _ error) {
+	s.mu.Lock()
+	s.suspect[name] = true
+	s.mu.Unlock()
+	poke(s.look)
 }
 
-// dutiful lists whose keys care looks after: the FTM key's first, as the others
-// need it at level L1.
-func (s *Station) dutiful() []string {
-	var names []string
-	if s.config.Level == "L1" {
-		names = append(names, provision.FTM)
-	}
-	for _, d := range s.known() {
-		names = append(names, d.name)
-	}
-	return names
-}
-
-// attend provisions or rotates the key of a device if that is due and an issuer
-// can be asked.
-func (s *Station) attend(ctx context.Context, name string) error {
-	issuer, err := s.issuer(name)
-	if err != nil {
-		return err
-	}
-	status := s.set.Status(name)
-	if issuer == nil || status.Requested {
-		return nil // a person brings certificates
-	}
-	switch {
-	case status.Certificate == nil && status.Origin == "":
-		_, err = s.set.Provision(ctx, provision.Device{Name: name, Serial: s.serial(name)}, issuer)
-	case status.Rotate:
-		_, err = s.set.Rotate(ctx, name, issuer)
+// poke leaves word; one that still waits to be heard is enough.
+func poke(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
 	default:
-		return nil
 	}
-	s.renewed(ctx, name)
-	return err
 }
 
-// renewed puts the new key of a device to use, and destroys the old one when
-// nobody can use it any more.
-func (s *Station) renewed(ctx context.Context, name string) {
-	for _, d := range s.known() {
-		if d.name == name || name == provision.FTM {
-			s.arm(d)
-		}
-	}
-	if s.server(sbi.Registration) == nil && s.server(sbi.Auth) == nil {
-		return // nobody captures: the next start destroys it
-	}
-	s.old.Go(func() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retireTime):
-		}
-		if err := s.set.Retire(ctx, name); err != nil {
-			s.log.Warn("an old key is left", "device", name, "err", err)
-		}
-	})
-}
+const careTime = time.Minute // between two looks at what is due

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"sbid/attest"
 	"sbid/attest/audit"
@@ -36,17 +37,21 @@ type Station struct {
 	chip     *chip           // nil when keys are in files
 	keys     attest.KeyStore // never nil
 	set      *provision.Set  // nil while the configuration names no provider
-	audit    *audit.Log
+	audit    *audit.Log      // nil where it cannot be written at all, and deaf says why
+	deaf     error
 	scanners *inventory.Inventory
 	auth     encryptionSource // whom auth captures are encrypted to
 
 	refusals refusals
-	look     chan struct{}  // wakes care
-	old      sync.WaitGroup // who waits to destroy old keys
+	look     chan struct{} // wakes care
+	arrived  chan struct{} // wakes welcome
 
 	mu      sync.Mutex
 	daemon  *daemon.Daemon           // nil unless it serves
-	devices map[string]device        // by name
+	devices map[string]*device       // by name
+	fresh   []*device                // that welcome has not served yet
+	suspect map[string]bool          // whose key could not sign, by name
+	retire  map[string]time.Time     // whose old keys are destroyed, and when
 	issuers map[string]attest.Issuer // by directory
 	early   []audit.Event            // what happened before there was a log
 }
@@ -55,18 +60,28 @@ type Station struct {
 // nobody is served before Serve. A second Open on the folder fails with
 // ErrInUse until Close.
 func Open(ctx context.Context, c config.Config, drivers driver.Registry, log *slog.Logger) (*Station, error) {
-	s := &Station{config: c, log: log, devices: map[string]device{}, issuers: map[string]attest.Issuer{}, look: make(chan struct{}, 1)}
-	s.scanners = inventory.New(drivers, s.changed)
+	s := newStation(c, drivers, log)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+func newStation(c config.Config, drivers driver.Registry, log *slog.Logger) *Station {
+	s := &Station{
+		config: c, log: log,
+		devices: map[string]*device{}, suspect: map[string]bool{}, retire: map[string]time.Time{}, issuers: map[string]attest.Issuer{},
+		look: make(chan struct{}, 1), arrived: make(chan struct{}, 1),
+	}
+	s.scanners = inventory.New(drivers, s.changed)
+	return s
+}
+
 func (s *Station) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.config.State, 0o700); err != nil {
 		return fmt.Errorf("make the state folder: %w; name another one in the configuration (state), or run as the service's user", err)
 	}
+	s.cleanUp()
 	if s.machine, err = attest.MachineID(filepath.Join(s.config.State, "machine-id")); err != nil {
 		return fmt.Errorf("read the machine's identifier: %w", err)
 	}
@@ -89,7 +104,7 @@ func (s *Station) open(ctx context.Context) (err error) {
 func (s *Station) openKeys() (err error) {
 	folder := filepath.Join(s.config.State, "keys")
 	if s.config.Keys.Store == "tpm" {
-		s.chip = &chip{config: tpm.Config{Device: s.config.Keys.TPM, Dir: folder}}
+		s.chip = newChip(tpm.Config{Device: s.config.Keys.TPM, Dir: folder})
 		s.keys = s.chip
 		return nil
 	}
@@ -116,7 +131,7 @@ func (s *Station) openSet(ctx context.Context) (err error) {
 // roots reads what chains must lead to; nil where the configuration names none.
 func roots(c config.Certificates) (*attest.Trust, error) {
 	if len(c.DeviceRoots)+len(c.FTMRoots) == 0 {
-		return nil, nil
+		return nil, nil // the doctor says so
 	}
 	trust := new(attest.Trust)
 	for domain, files := range map[attest.Domain][]string{attest.DomainDevice: c.DeviceRoots, attest.DomainFTM: c.FTMRoots} {
@@ -129,6 +144,17 @@ func roots(c config.Certificates) (*attest.Trust, error) {
 		}
 	}
 	return trust, nil
+}
+
+// cleanUp removes what an operation that was killed left.
+func (s *Station) cleanUp() {
+	left, err := filepath.Glob(filepath.Join(s.config.State, requestFolder+"*"))
+	for _, folder := range left {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	if err != nil {
+		s.log.Warn("folders of old requests are left", "err", err)
+	}
 }
 
 // Close gives the state folder back. Call it after Serve has returned.
