@@ -25,7 +25,8 @@ type Driver interface {
 // are polled.
 type Watcher interface {
 	// Watch calls changed after every arrival and removal until ctx ends, and
-	// returns when it will call no more.
+	// returns when it will call no more. A call without
+	// cause does no harm: one when it begins to listen tells what came just before.
 	Watch(ctx context.Context, changed func())
 }
 

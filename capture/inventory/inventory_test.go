@@ -271,6 +271,7 @@ func TestPlugCycles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake("fake")
 		inv, log := start(t, aware{f})
+		synctest.Wait() // until it watches
 		for i := range 200 {
 			f.plug(reader(fmt.Sprint(i), "", "")) // each time at another address
 			synctest.Wait()

@@ -436,21 +436,21 @@ func TestHardwareWatch(t *testing.T) {
 		defer close(done)
 		b.driver.Watch(ctx, func() { changed <- struct{}{} })
 	}()
-	// The watch may not have begun: what moves is moved until it is seen.
-	timeout := time.After(20 * time.Second)
-	for seen := false; !seen; {
-		b.Unplug()
-		if err := b.Plug(); err != nil {
-			t.Fatal(err)
-		}
+	seen := func(what string) {
+		t.Helper()
 		select {
 		case <-changed:
-			seen = true
-		case <-timeout:
-			t.Fatal("plugging is not noticed")
-		case <-time.After(time.Second):
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s is not noticed", what)
 		}
 	}
+	seen("the beginning")
+	b.Unplug()
+	seen("an unplug")
+	if err := b.Plug(); err != nil {
+		t.Fatal(err)
+	}
+	seen("a plug")
 	stop()
 	<-done
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Watch calls changed after devices of these subsystems (usb, tty, video4linux)
-// came or went, once for a burst of events and never twice at a time. It returns
+// came or went, once for a burst of events and never twice at a time, and once
+// when it has begun to listen. It returns
 // nil when ctx has ended and, at once or later, an error where the kernel's
 // events cannot be had, as in a sandbox without AF_NETLINK; then the caller
 // polls.
@@ -27,6 +28,7 @@ func Watch(ctx context.Context, subsystems []string, changed func()) error {
 	defer context.AfterFunc(ctx, func() { _ = socket.SetReadDeadline(time.Unix(1, 0)) })()
 
 	events := make(chan struct{}, 1)
+	tell(events) // what came before this socket was there, nobody heard
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
