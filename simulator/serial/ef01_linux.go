@@ -120,7 +120,7 @@ func (m *ef01) next(w *wire, in []byte) (payload, rest []byte, ok bool) {
 	for _, b := range packet[6 : len(packet)-2] {
 		sum += uint16(b)
 	}
-	if sum != binary.BigEndian.Uint16(packet[len(packet)-2:]) || w.once(BadRequest) {
+	if sum != binary.BigEndian.Uint16(packet[len(packet)-2:]) || w.twin.hand.Once(BadRequest) {
 		m.answer(w, 0x01)
 		return nil, rest, true
 	}
@@ -167,7 +167,7 @@ func (m *ef01) obey(w *wire, p []byte) {
 }
 
 func (m *ef01) health(w *wire) byte {
-	if w.has(BadSensor) {
+	if w.twin.hand.Has(BadSensor) {
 		return 0x29
 	}
 	return 0
@@ -244,7 +244,7 @@ func (m *ef01) upload(w *wire) {
 		return
 	}
 	m.answer(w, 0)
-	lost := w.once(LostByte)
+	lost := w.twin.hand.Once(LostByte)
 	half := len(m.buffer) / 2
 	for at := 0; at < len(m.buffer); at += m.PacketSize {
 		end := min(at+m.PacketSize, len(m.buffer))
@@ -256,12 +256,12 @@ func (m *ef01) upload(w *wire) {
 		if at <= half && half < end {
 			w.at(StageImage)
 			switch {
-			case w.has(CutImage):
+			case w.twin.hand.Has(CutImage):
 				return
 			case lost:
 				packet = packet[:len(packet)-1]
 			}
-			for w.has(LongImage) && !w.closed() {
+			for w.twin.hand.Has(LongImage) && !w.closed() {
 				w.send(m.packet(0x02, m.buffer[at:end]))
 			}
 		}
@@ -272,7 +272,7 @@ func (m *ef01) upload(w *wire) {
 
 func (m *ef01) answer(w *wire, code byte, data ...byte) {
 	packet := m.packet(0x07, append([]byte{code}, data...))
-	if w.has(BadLength) {
+	if w.twin.hand.Has(BadLength) {
 		packet[7], packet[8] = 0xFF, 0xFF
 	}
 	w.stray()

@@ -57,7 +57,7 @@ func (m *gt511) hear(w *wire, b []byte) {
 		}
 		p := m.input[:12]
 		m.input = m.input[12:]
-		if binary.LittleEndian.Uint16(p[10:]) != sum(p[:10]) || w.once(BadRequest) {
+		if binary.LittleEndian.Uint16(p[10:]) != sum(p[:10]) || w.twin.hand.Once(BadRequest) {
 			m.answer(w, 0x31, 0x1006)
 			continue
 		}
@@ -81,7 +81,7 @@ func (m *gt511) obey(w *wire, command uint16, parameter uint32) {
 	if !m.light {
 		finger = nil
 	}
-	if w.has(BadSensor) && command != 0x01 {
+	if w.twin.hand.Has(BadSensor) && command != 0x01 {
 		m.answer(w, 0x31, deviceError)
 		return
 	}
@@ -162,13 +162,13 @@ func (m *gt511) image(w *wire, pix []byte) {
 	w.send(packet[:half:half])
 	w.at(StageImage)
 	switch {
-	case w.has(CutImage):
+	case w.twin.hand.Has(CutImage):
 		return
-	case w.once(LostByte):
+	case w.twin.hand.Once(LostByte):
 		half++
 	}
 	w.send(packet[half:])
-	for w.has(LongImage) && !w.closed() {
+	for w.twin.hand.Has(LongImage) && !w.closed() {
 		w.write(packet[4:])
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"image/draw"
+	"image/color"
 	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
+
+	"sbid/simulator/internal/hand"
 )
 
 // A Twin is one module on a line of its own. Its methods may be called from any
@@ -17,17 +19,12 @@ type Twin struct {
 	path  string
 	model model
 	pace  float64
+	hand  hand.Hand
 
-	mu       sync.Mutex
-	line     *pty // nil while unplugged
-	served   chan struct{}
-	window   *image.Gray
-	fault    string
-	changed  chan struct{} // closed when fault does
-	held     string        // the stage to stop at
-	reached  chan struct{} // closed there
-	released chan struct{} // closed by Release
-	requests int
+	mu     sync.Mutex
+	line   *pty // nil while unplugged
+	served chan struct{}
+	window *image.Gray
 
 	noise *rand.Rand // used by the serving goroutine alone
 }
@@ -45,10 +42,7 @@ type model interface {
 
 // start plugs a module in at path, which becomes a link to its line.
 func start(path string, m model, pace float64) (*Twin, error) {
-	t := &Twin{
-		path: path, model: m, pace: pace,
-		noise: rand.New(rand.NewPCG(1, 2)), changed: make(chan struct{}),
-	}
+	t := &Twin{path: path, model: m, pace: pace, noise: rand.New(rand.NewPCG(1, 2))}
 	return t, t.Plug()
 }
 
@@ -85,7 +79,7 @@ func (t *Twin) Unplug() {
 		os.Remove(t.path)
 		line.close()
 	}
-	t.release()
+	t.hand.Release()
 	t.mu.Unlock()
 	if line != nil {
 		<-served
@@ -109,54 +103,23 @@ func (t *Twin) Show(img image.Image) {
 
 // Sees returns what the sensor sees of a picture on its window.
 func (t *Twin) Sees(img image.Image) *image.Gray {
-	size := t.model.size()
-	window := image.NewGray(image.Rectangle{Max: size})
-	draw.Draw(window, window.Rect, image.White, image.Point{}, draw.Src)
-	b := img.Bounds()
-	corner := image.Pt((size.X-b.Dx())/2, (size.Y-b.Dy())/2)
-	draw.Draw(window, b.Sub(b.Min).Add(corner), img, b.Min, draw.Src)
+	window := image.NewGray(image.Rectangle{Max: t.model.size()})
+	hand.Lay(window, img, color.White)
 	return window
 }
 
 // Hold makes the module stop at a stage of its conversation, until Release. The
 // channel is closed when it gets there.
-func (t *Twin) Hold(stage string) <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-	t.held, t.reached, t.released = stage, make(chan struct{}), make(chan struct{})
-	return t.reached
-}
+func (t *Twin) Hold(stage string) <-chan struct{} { return t.hand.Hold(stage) }
 
 // Release lets the module go on where it stopped.
-func (t *Twin) Release() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-}
-
-func (t *Twin) release() {
-	if t.held != "" {
-		close(t.released)
-		t.held = ""
-	}
-}
+func (t *Twin) Release() { t.hand.Release() }
 
 // Misbehave gives the module a fault, one of Faults; "" mends it.
-func (t *Twin) Misbehave(fault string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.fault = fault
-	close(t.changed)
-	t.changed = make(chan struct{})
-}
+func (t *Twin) Misbehave(fault string) { t.hand.Misbehave(fault) }
 
 // Requests counts the commands that the module took.
-func (t *Twin) Requests() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.requests
-}
+func (t *Twin) Requests() int { return t.hand.Requests() }
 
 // serve is the module's life from plug to unplug.
 func (t *Twin) serve(w *wire, served chan<- struct{}) {
@@ -186,53 +149,23 @@ type wire struct {
 
 // took counts a command, and holds where the module shall stop.
 func (w *wire) took(stage string) {
-	w.twin.mu.Lock()
-	w.twin.requests++
-	w.twin.mu.Unlock()
+	w.twin.hand.Asked()
 	w.at(stage)
 }
 
 // at holds the module if it shall stop at stage.
 func (w *wire) at(stage string) {
-	t := w.twin
-	t.mu.Lock()
-	held, reached, released := t.held == stage && stage != "", t.reached, t.released
-	if held {
-		select {
-		case <-reached:
-		default:
-			close(reached)
-		}
-	}
-	t.mu.Unlock()
-	if held {
+	if released := w.twin.hand.At(stage); released != nil {
 		<-released
 	}
-}
-
-func (w *wire) has(fault string) bool {
-	w.twin.mu.Lock()
-	defer w.twin.mu.Unlock()
-	return w.twin.fault == fault
-}
-
-// once reports whether the module has a fault that happens once, and mends it.
-func (w *wire) once(fault string) bool {
-	w.twin.mu.Lock()
-	defer w.twin.mu.Unlock()
-	if w.twin.fault != fault {
-		return false
-	}
-	w.twin.fault = ""
-	return true
 }
 
 // send puts a packet on the line as the module's fault has it.
 func (w *wire) send(packet []byte) {
 	switch {
-	case w.has(Silent), w.has(Babble):
+	case w.twin.hand.Has(Silent), w.twin.hand.Has(Babble):
 		return
-	case w.has(BadChecksum), w.once(BadOnce):
+	case w.twin.hand.Has(BadChecksum), w.twin.hand.Once(BadOnce):
 		packet[len(packet)-1] ^= 1
 	}
 	w.write(packet)
@@ -248,7 +181,7 @@ func (w *wire) finger() *image.Gray {
 // stray puts a byte on the line that belongs to nothing, while the module has
 // that fault.
 func (w *wire) stray() {
-	if w.has(Noise) {
+	if w.twin.hand.Has(Noise) {
 		w.write([]byte{0x55})
 	}
 }
@@ -264,7 +197,7 @@ func (w *wire) closed() bool {
 func (w *wire) write(b []byte) {
 	size := len(b)
 	switch {
-	case w.has(Split):
+	case w.twin.hand.Has(Split):
 		size = 1 + w.twin.noise.IntN(7)
 	case w.twin.pace > 0:
 		size = min(size, 64)
@@ -300,11 +233,9 @@ func (w *wire) babble(ctx context.Context) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var b [256]byte
 	for {
-		w.twin.mu.Lock()
-		babbles, changed := w.twin.fault == Babble, w.twin.changed
-		w.twin.mu.Unlock()
+		changed := w.twin.hand.Changed()
 		var tick <-chan time.Time
-		if babbles {
+		if w.twin.hand.Has(Babble) {
 			for i := range b {
 				b[i] = byte(r.Uint32())
 			}

@@ -63,14 +63,14 @@ func (n *nb) shown() {}
 func (n *nb) In(ctx context.Context, endpoint byte, size int) ([]byte, error) {
 	t := n.twin
 	switch {
-	case endpoint != 0x83 || t.has(Silent) || t.has(NoImage):
+	case endpoint != 0x83 || t.hand.Has(Silent) || t.hand.Has(NoImage):
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
-	case t.has(Refuse), t.once(StallOnce):
+	case t.hand.Has(Refuse), t.hand.Once(StallOnce):
 		return nil, usbip.ErrStall
-	case t.has(Babble):
+	case t.hand.Has(Babble):
 		return make([]byte, size+nbPacket), nil
-	case t.has(Endless):
+	case t.hand.Has(Endless):
 		return bytes.Repeat([]byte{0x80}, size), nil
 	}
 	return n.said.Take(ctx, size)
@@ -133,7 +133,7 @@ func (n *nb) touch() byte {
 }
 
 func (n *nb) say(b []byte) {
-	if n.twin.has(BadHeader) {
+	if n.twin.hand.Has(BadHeader) {
 		copy(b, []byte{0x80, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F})
 	}
 	n.said.Put(b, nbPacket)
@@ -145,7 +145,7 @@ func (n *nb) image(ctx context.Context) error {
 	if finger := n.twin.finger(); finger != nil {
 		copy(pix, finger.Pix)
 	}
-	empty, short, tall := n.twin.once(EmptyOnce), n.twin.once(ShortOnce), n.twin.once(TallOnce)
+	empty, short, tall := n.twin.hand.Once(EmptyOnce), n.twin.hand.Once(ShortOnce), n.twin.hand.Once(TallOnce)
 	for line := 0; line < nbHeight; line += 2 {
 		m := make([]byte, nbMessage)
 		copy(m, []byte{0x80, 0x21})
@@ -162,7 +162,7 @@ func (n *nb) image(ctx context.Context) error {
 				return err
 			}
 			switch {
-			case n.twin.has(CutImage):
+			case n.twin.hand.Has(CutImage):
 				return nil
 			case empty:
 				n.said.Put(nil, nbPacket)

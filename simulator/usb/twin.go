@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"image/draw"
+	"image/color"
 	"sync"
 
+	"sbid/simulator/internal/hand"
 	"sbid/simulator/usbip"
 )
 
@@ -19,18 +20,13 @@ type Socket func(usbip.Device) (*usbip.Cable, error)
 type Twin struct {
 	socket   Socket
 	model    model
+	hand     hand.Hand
 	plugging sync.Mutex // held while it is plugged in or out: the host asks meanwhile
 
-	mu       sync.Mutex
-	cable    *usbip.Cable // nil while unplugged
-	life     life         // of the plugged device
-	window   *image.Gray
-	fault    string
-	changed  chan struct{} // closed when the fault or the window does
-	held     string        // the stage to stop at
-	reached  chan struct{} // closed there
-	released chan struct{} // closed by Release
-	requests int
+	mu     sync.Mutex
+	cable  *usbip.Cable // nil while unplugged
+	life   life         // of the plugged device
+	window *image.Gray
 }
 
 // A model is a kind of reader.
@@ -51,7 +47,7 @@ type life interface {
 
 // start plugs a reader in.
 func start(socket Socket, m model) (*Twin, error) {
-	t := &Twin{socket: socket, model: m, changed: make(chan struct{})}
+	t := &Twin{socket: socket, model: m}
 	return t, t.Plug()
 }
 
@@ -83,7 +79,7 @@ func (t *Twin) Unplug() {
 	t.mu.Lock()
 	cable := t.cable
 	t.cable, t.life = nil, nil
-	t.release()
+	t.hand.Release()
 	t.mu.Unlock()
 	if cable != nil {
 		_ = cable.Pull() // a host that breaks the protocol shows in the driver's test
@@ -102,7 +98,6 @@ func (t *Twin) Show(img image.Image) {
 	}
 	t.mu.Lock()
 	t.window = window
-	t.change()
 	l := t.life
 	t.mu.Unlock()
 	if l != nil {
@@ -112,70 +107,33 @@ func (t *Twin) Show(img image.Image) {
 
 // Sees returns what the sensor sees of a picture on its window.
 func (t *Twin) Sees(img image.Image) *image.Gray {
-	size := t.model.size()
-	window := image.NewGray(image.Rectangle{Max: size})
-	draw.Draw(window, window.Rect, image.White, image.Point{}, draw.Src)
-	b := img.Bounds()
-	corner := image.Pt((size.X-b.Dx())/2, (size.Y-b.Dy())/2)
-	draw.Draw(window, b.Sub(b.Min).Add(corner), img, b.Min, draw.Src)
+	window := image.NewGray(image.Rectangle{Max: t.model.size()})
+	hand.Lay(window, img, color.White)
 	return window
 }
 
 // Hold makes the reader stop at a stage of its conversation, until Release. The
 // channel is closed when it gets there.
-func (t *Twin) Hold(stage string) <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-	t.held, t.reached, t.released = stage, make(chan struct{}), make(chan struct{})
-	return t.reached
-}
+func (t *Twin) Hold(stage string) <-chan struct{} { return t.hand.Hold(stage) }
 
 // Release lets the reader go on where it stopped.
-func (t *Twin) Release() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-}
-
-func (t *Twin) release() {
-	if t.held != "" {
-		close(t.released)
-		t.held = ""
-	}
-}
+func (t *Twin) Release() { t.hand.Release() }
 
 // Misbehave gives the reader a fault; "" mends it.
-func (t *Twin) Misbehave(fault string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.fault = fault
-	t.change()
-}
-
-func (t *Twin) change() {
-	close(t.changed)
-	t.changed = make(chan struct{})
-}
+func (t *Twin) Misbehave(fault string) { t.hand.Misbehave(fault) }
 
 // Requests counts what the reader was asked.
-func (t *Twin) Requests() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.requests
-}
+func (t *Twin) Requests() int { return t.hand.Requests() }
 
 // took counts a request, and holds the reader where it shall stop. A reader that
 // answers nothing fails here when the host has given up.
 func (t *Twin) took(ctx context.Context, stage string) error {
-	t.mu.Lock()
-	t.requests++
-	t.mu.Unlock()
+	t.hand.Asked()
 	switch {
-	case t.has(Silent):
+	case t.hand.Has(Silent):
 		<-ctx.Done()
 		return context.Cause(ctx)
-	case t.has(Refuse):
+	case t.hand.Has(Refuse):
 		return usbip.ErrStall
 	}
 	return t.at(ctx, stage)
@@ -183,17 +141,7 @@ func (t *Twin) took(ctx context.Context, stage string) error {
 
 // at holds the reader if it shall stop at stage.
 func (t *Twin) at(ctx context.Context, stage string) error {
-	t.mu.Lock()
-	held, reached, released := t.held == stage && stage != "", t.reached, t.released
-	if held {
-		select {
-		case <-reached:
-		default:
-			close(reached)
-		}
-	}
-	t.mu.Unlock()
-	if held {
+	if released := t.hand.At(stage); released != nil {
 		select {
 		case <-released:
 		case <-ctx.Done():
@@ -201,23 +149,6 @@ func (t *Twin) at(ctx context.Context, stage string) error {
 		}
 	}
 	return nil
-}
-
-func (t *Twin) has(fault string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.fault == fault
-}
-
-// once reports whether the reader has a fault that happens once, and mends it.
-func (t *Twin) once(fault string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fault != fault {
-		return false
-	}
-	t.fault = ""
-	return true
 }
 
 // finger is what lies on the window, or nil.

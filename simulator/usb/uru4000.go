@@ -89,8 +89,8 @@ func (o URU4000) powerOn(t *Twin) life {
 	if o.V2 {
 		u.status = 0x03
 	}
-	if t.fault == HungOnce { // powerOn is called under the twin's lock
-		t.fault, u.status = "", 0x85
+	if t.hand.Once(HungOnce) {
+		u.status = 0x85
 	}
 	return u
 }
@@ -201,7 +201,7 @@ func (u *uru) power(value byte) {
 		u.status = 0x81 // asleep, but under control again
 	case value&0x80 != 0:
 		u.status |= 0x80
-	case u.status&0x80 == 0 || u.V2 && !u.welcome || u.twin.has(NoPower):
+	case u.status&0x80 == 0 || u.V2 && !u.welcome || u.twin.hand.Has(NoPower):
 	default:
 		u.status &^= 0x80
 		u.welcome = false
@@ -238,7 +238,7 @@ func (u *uru) look() {
 	there := u.twin.finger() != nil
 	switch {
 	case u.told:
-	case u.mode == 0x10 && u.twin.once(FailOnce):
+	case u.mode == 0x10 && u.twin.hand.Once(FailOnce):
 		u.told = true
 		u.tell(0x0800)
 	case u.mode == 0x10 && there:
@@ -254,10 +254,10 @@ func (u *uru) Out(context.Context, byte, []byte) error { return usbip.ErrStall }
 
 func (u *uru) In(ctx context.Context, endpoint byte, size int) ([]byte, error) {
 	switch {
-	case u.twin.has(Silent):
+	case u.twin.hand.Has(Silent):
 		<-ctx.Done()
 		return nil, context.Cause(ctx)
-	case endpoint == 0x81 && u.twin.has(Babble):
+	case endpoint == 0x81 && u.twin.hand.Has(Babble):
 		return make([]byte, size+uruPacket), nil
 	case endpoint == 0x81:
 		return u.interrupt.Take(ctx, size)
@@ -285,9 +285,9 @@ func (u *uru) picture(ctx context.Context, size int) ([]byte, error) {
 	switch {
 	case !u.sending: // the mode changed meanwhile
 		return nil, nil
-	case u.twin.has(Babble):
+	case u.twin.hand.Has(Babble):
 		return make([]byte, size+uruPacket), nil
-	case u.twin.has(Endless):
+	case u.twin.hand.Has(Endless):
 		return make([]byte, size), nil
 	}
 	n := min(size, len(u.rest))
@@ -307,7 +307,7 @@ func (u *uru) prepare(ctx context.Context) error {
 			return nil
 		}
 		var due <-chan time.Time
-		if capturing && !u.twin.has(NoImage) {
+		if capturing && !u.twin.hand.Has(NoImage) {
 			due = time.After(u.Interval)
 		}
 		select {
@@ -315,7 +315,7 @@ func (u *uru) prepare(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-news:
 		case <-due:
-			if u.twin.once(StallOnce) {
+			if u.twin.hand.Once(StallOnce) {
 				return usbip.ErrStall
 			}
 			u.mu.Lock()

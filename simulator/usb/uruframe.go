@@ -103,13 +103,13 @@ func (u *uru) raw() []byte {
 // spoil gives a picture the twin's fault.
 func (u *uru) spoil(frame []byte) []byte {
 	switch {
-	case u.twin.once(EmptyOnce):
+	case u.twin.hand.Once(EmptyOnce):
 		return nil
-	case u.twin.once(TallOnce):
+	case u.twin.hand.Once(TallOnce):
 		frame[4], frame[5] = 0x22, 0x01
-	case u.twin.once(ShortOnce), u.twin.has(CutImage):
+	case u.twin.hand.Once(ShortOnce), u.twin.hand.Has(CutImage):
 		return frame[:len(frame)/2+1]
-	case u.twin.has(BadHeader):
+	case u.twin.hand.Has(BadHeader):
 		for i := range frame[:uruHeader] {
 			frame[i] = 0xFF
 		}

@@ -33,9 +33,7 @@ func (t *Twin) Control(ctx context.Context, setup usbip.Setup, data []byte) ([]b
 		return nil, err
 	}
 	defer leave()
-	t.mu.Lock()
-	t.requests++
-	t.mu.Unlock()
+	t.hand.Asked()
 	selector, entity := byte(setup.Value>>8), byte(setup.Index>>8)
 	class := setup.Type&0x7F == 0x21
 	switch {
@@ -59,7 +57,7 @@ func (t *Twin) negotiate(ctx context.Context, request, selector byte, data []byt
 			return nil, nil
 		}
 		t.at(ctx, StageCommit)
-		if t.has(Refuse) {
+		if t.hand.Has(Refuse) {
 			return nil, usbip.ErrStall
 		}
 		t.mu.Lock()
@@ -121,7 +119,8 @@ func (t *Twin) emitter(request byte, data []byte) ([]byte, error) {
 			return nil, usbip.ErrStall
 		}
 		t.light = bytes.Clone(data)
-		t.wake()
+		close(t.switched)
+		t.switched = make(chan struct{})
 		return nil, nil
 	case getCur:
 		return t.light, nil

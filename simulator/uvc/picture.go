@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"image"
 	"image/color"
-	"image/draw"
 	"image/jpeg"
 	"math/rand/v2"
+
+	"sbid/simulator/internal/hand"
 )
 
 // ground is what a camera with nothing before it sees.
@@ -16,12 +17,7 @@ var ground = color.RGBA{96, 112, 128, 255}
 // the frame.
 func (m Mode) sees(img image.Image) *image.RGBA {
 	frame := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
-	draw.Draw(frame, frame.Rect, image.NewUniform(ground), image.Point{}, draw.Src)
-	if img != nil {
-		b := img.Bounds()
-		corner := image.Pt((m.Width-b.Dx())/2, (m.Height-b.Dy())/2)
-		draw.Draw(frame, b.Sub(b.Min).Add(corner), img, b.Min, draw.Src)
-	}
+	hand.Lay(frame, img, ground)
 	return frame
 }
 

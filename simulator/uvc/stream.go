@@ -27,7 +27,7 @@ func (t *Twin) In(ctx context.Context, address byte, size int) ([]byte, error) {
 	if address != endpoint || size < packetSize {
 		return nil, usbip.ErrStall
 	}
-	if t.has(Stall) || t.once(StallOnce) {
+	if t.hand.Has(Stall) || t.hand.Once(StallOnce) {
 		return nil, usbip.ErrStall
 	}
 	if t.remaining() == nil {
@@ -36,7 +36,7 @@ func (t *Twin) In(ctx context.Context, address byte, size int) ([]byte, error) {
 		}
 	} else {
 		t.at(ctx, StagePicture)
-		if t.has(Endless) {
+		if t.hand.Has(Endless) {
 			t.drag(ctx)
 		}
 	}
@@ -49,15 +49,15 @@ func (t *Twin) In(ctx context.Context, address byte, size int) ([]byte, error) {
 	if t.fresh {
 		n, t.fresh = min(n, (len(t.rest)+1)/2), false // every picture has a middle
 	}
-	head := []byte{headSize, headEnd | t.id}
+	head, fault := []byte{headSize, headEnd | t.id}, t.hand.Fault()
 	switch {
-	case t.fault == ShortHeads:
+	case fault == ShortHeads:
 		head[0] = 1
-	case t.fault == MarkSome && t.number%2 == 0:
+	case fault == MarkSome && t.number%2 == 0:
 		head[1] |= headError
 	}
 	last := n == len(t.rest)
-	if last && t.fault == Endless {
+	if last && fault == Endless {
 		t.rest = append(t.rest, t.rest...)
 		last = false
 	}
@@ -111,11 +111,13 @@ func (t *Twin) begin(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	for {
+		changed := t.hand.Changed()
 		t.mu.Lock()
-		off := t.fault == Silent || t.camera.Emitter && bytes.Equal(t.light, darkness)
-		changed := t.changed
+		fault := t.hand.Fault()
+		off := fault == Silent || t.camera.Emitter && bytes.Equal(t.light, darkness)
+		switched := t.switched
 		if !off {
-			t.expose()
+			t.expose(fault)
 		}
 		t.mu.Unlock()
 		if !off {
@@ -123,6 +125,7 @@ func (t *Twin) begin(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-switched:
 		case <-pulled:
 			return errPulled
 		case <-ctx.Done():
@@ -132,14 +135,14 @@ func (t *Twin) begin(ctx context.Context) error {
 }
 
 // expose takes a picture of what is before the lens. t.mu is held.
-func (t *Twin) expose() {
+func (t *Twin) expose(fault string) {
 	t.number++
 	if t.camera.Emitter && t.light[2]&2 != 0 && t.number%2 == 0 {
 		t.rest = t.encoded(darkPicture)
 	} else {
 		t.rest = t.encoded(t.scene)
 	}
-	t.rest = t.mode.spoil(t.rest, t.fault, t.number, t.noise)
+	t.rest = t.mode.spoil(t.rest, fault, t.number, t.noise)
 	t.taken++
 	t.fresh = true
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"sbid/simulator/internal/hand"
 	"sbid/simulator/usbip"
 )
 
@@ -21,6 +22,7 @@ import (
 type Twin struct {
 	camera Camera
 	plug   func(usbip.Device) (*usbip.Cable, error)
+	hand   hand.Hand
 
 	plugging sync.Mutex
 	cable    *usbip.Cable   // nil while unplugged; guarded by plugging
@@ -29,13 +31,8 @@ type Twin struct {
 	mu       sync.Mutex
 	scene    image.Image
 	pictures map[view][]byte // as they go over the wire
-	fault    string
-	changed  chan struct{} // closed when fault or light do
-	held     string        // the stage to stop at
-	reached  chan struct{} // closed there
-	released chan struct{} // closed by Release
-	pulled   chan struct{} // closed when the camera loses power
-	requests int
+	switched chan struct{}   // closed when light is
+	pulled   chan struct{}   // closed when the camera loses power
 
 	// What the camera forgets without power.
 	mode   Mode
@@ -69,7 +66,7 @@ func StartAt(plug func(usbip.Device) (*usbip.Cable, error), c Camera) (*Twin, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Twin{camera: c, plug: plug, changed: make(chan struct{}), pictures: map[view][]byte{}}
+	t := &Twin{camera: c, plug: plug, switched: make(chan struct{}), pictures: map[view][]byte{}}
 	return t, t.Plug()
 }
 
@@ -189,86 +186,27 @@ func (t *Twin) encoded(scene image.Image) []byte {
 
 // Hold makes the camera stop at a stage of its conversation, until Release. The
 // channel is closed when it gets there.
-func (t *Twin) Hold(stage string) <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-	t.held, t.reached, t.released = stage, make(chan struct{}), make(chan struct{})
-	return t.reached
-}
+func (t *Twin) Hold(stage string) <-chan struct{} { return t.hand.Hold(stage) }
 
 // Release lets the camera go on where it stopped.
-func (t *Twin) Release() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.release()
-}
-
-func (t *Twin) release() {
-	if t.held != "" {
-		close(t.released)
-		t.held = ""
-	}
-}
+func (t *Twin) Release() { t.hand.Release() }
 
 // at holds the camera if it shall stop at stage, as long as the host waits.
 func (t *Twin) at(ctx context.Context, stage string) {
-	t.mu.Lock()
-	held, released, pulled := t.held == stage, t.released, t.pulled
-	if held {
-		select {
-		case <-t.reached:
-		default:
-			close(t.reached)
-		}
-	}
-	t.mu.Unlock()
-	if held {
+	if released := t.hand.At(stage); released != nil {
 		select {
 		case <-released:
-		case <-pulled:
+		case <-t.power():
 		case <-ctx.Done():
 		}
 	}
 }
 
 // Misbehave gives the camera a fault; "" mends it.
-func (t *Twin) Misbehave(fault string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.fault = fault
-	t.wake()
-}
-
-// wake tells who waits that fault or light are others. t.mu is held.
-func (t *Twin) wake() {
-	close(t.changed)
-	t.changed = make(chan struct{})
-}
-
-func (t *Twin) has(fault string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.fault == fault
-}
-
-// once reports whether the camera has a fault that happens once, and mends it.
-func (t *Twin) once(fault string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fault != fault {
-		return false
-	}
-	t.fault = ""
-	return true
-}
+func (t *Twin) Misbehave(fault string) { t.hand.Misbehave(fault) }
 
 // Requests counts what the host asked on endpoint 0.
-func (t *Twin) Requests() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.requests
-}
+func (t *Twin) Requests() int { return t.hand.Requests() }
 
 // Taken counts the pictures that the camera took.
 func (t *Twin) Taken() int {
