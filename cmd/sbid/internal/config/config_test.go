@@ -44,7 +44,7 @@ purposes: [Registration, Auth]
 origins: ["https://portal.example.org"]
 level: L1
 provider: {organisation: Example Devices, country: IN, id: EXAMPLE.DP}
-keys: {store: tpm, tpm: "unix:/run/tpm", passphrase: secret}
+keys: {store: tpm, tpm: "unix:/run/tpm"}
 certificates:
   device-roots: [device.pem]
   ftm-roots: [/etc/ftm.pem]
@@ -68,7 +68,7 @@ roles:
 		State: filepath.Join(dir, "state"), Environment: "Pre-Production", Ports: "4510-4520",
 		Purposes: []string{"Registration", "Auth"}, Origins: []string{"https://portal.example.org"}, Level: "L1",
 		Provider: Provider{Organisation: "Example Devices", Country: "IN", ID: "EXAMPLE.DP"},
-		Keys:     Keys{Store: "tpm", TPM: "unix:/run/tpm", Passphrase: filepath.Join(dir, "secret")},
+		Keys:     Keys{Store: "tpm", TPM: "unix:/run/tpm"},
 		Certificates: Certificates{
 			DeviceRoots: []string{filepath.Join(dir, "device.pem")}, FTMRoots: []string{"/etc/ftm.pem"}, RotateAfter: 14 * 24 * time.Hour,
 			ACME: &ACME{
@@ -103,6 +103,14 @@ roles:
 	}
 }
 
+func TestKeysInFiles(t *testing.T) {
+	path := write(t, "keys: {store: file, passphrase: secret}")
+	got, err := Load(path)
+	if want := (Keys{Store: "file", Passphrase: filepath.Join(filepath.Dir(path), "secret")}); err != nil || got.Keys != want {
+		t.Errorf("got %+v, %v; want %+v", got.Keys, err, want)
+	}
+}
+
 // Whoever mistypes is told where, and nothing starts with half a configuration.
 func TestMistakesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
@@ -126,8 +134,30 @@ func TestMistakesAreNamed(t *testing.T) {
 		"encryption: {fetch: {kind: ida}}":               `kind is "ida"`,
 		"encryption: {fetch: {kind: keymanager, token-kind: oauth2}}": "neither thumbprints nor issuers",
 		"certificates: {acme: {directory: x}}":                        "acme.roots is empty",
-		"a: [":                                                        "yaml",
-		"- a":                                                         "yaml",
+		acme("attestation: \"https://ca/a\""):                         "acme.directory is empty",
+		acme("directory: \"https://ca/d\""):                           "acme.attestation is empty",
+		acme("directory: \"http://ca/d\""):                            `acme.directory is "http://ca/d"`,
+		acme("attestation: ca"):                                       `acme.attestation is "ca"`,
+		acme("ftm-directory: \"https:///d\""):                         `acme.ftm-directory is "https:///d"`,
+		acme("directory: d") + "\nkeys: {store: file}":                "keys in a TPM only",
+		"provider: {organisation: Example}":                           "without provider.id",
+		"ports: \"4600-4501\"":                                        `ports "4600-4501"`,
+		"ports: some":                                                 `ports "some"`,
+		`origins: ["*"]`:                                              "every web page",
+		`origins: ["https://portal.example.org/x"]`:                   "without a path",
+		"roles: [{scanner: a, serial: ABCDEF123456}, {scanner: b, serial: ABCDEF123456}]": "given to two scanners",
+		"roles: [{scanner: a, purposes: [Auth]}]":                                         "nobody would find",
+		"certificates: {ftm-roots: [a.pem]}":                                              "without device-roots",
+		"keys: {store: tpm, passphrase: a}":                                               "a TPM needs none",
+		fetch("masterdata", "domain-uri"):                                                 "domain-uri is empty",
+		fetch("masterdata", "signers"):                                                    "signers is empty",
+		fetch("keymanager", "url"):                                                        "fetch.url is empty",
+		fetch("keymanager", "token-url"):                                                  "token-url is empty",
+		fetch("keymanager", "client-id"):                                                  "client-id is empty",
+		fetch("keymanager", "secret-file"):                                                "secret-file is empty",
+		fetch("keymanager", "app-id"):                                                     "app-id is empty",
+		"a: [":                                                                            "yaml",
+		"- a":                                                                             "yaml",
 	} {
 		_, err := Load(write(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -136,6 +166,34 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that was named need not exist")
+	}
+}
+
+// acme is a configuration of an ACME server with members.
+func acme(members string) string {
+	return "certificates: {acme: {roots: [tls.pem], " + members + "}}"
+}
+
+// fetch is a configuration that fetches a certificate, complete but for one member.
+func fetch(kind, missing string) string {
+	text := "encryption: {fetch: {kind: " + kind + ", token-kind: authmanager, issuers: [i.pem]"
+	members := []string{"url: u", "token-url: u", "client-id: c", "secret-file: s", "app-id: a", "domain-uri: d", "signers: [s.pem]"}
+	for _, member := range members {
+		if name, _, _ := strings.Cut(member, ":"); name != missing {
+			text += ", " + member
+		}
+	}
+	return text + "}}"
+}
+
+func TestCompleteFetch(t *testing.T) {
+	for _, kind := range []string{"keymanager", "masterdata"} {
+		if _, err := Load(write(t, fetch(kind, ""))); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Load(write(t, fetch("keymanager", "domain-uri"))); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,72 +102,6 @@ func duration(_, to reflect.Type, data any) (any, error) {
 	}
 	return time.ParseDuration(text)
 }
-
-// check refuses what cannot be meant.
-func (c *Config) check() error {
-	oneOf := func(what, value string, allowed ...string) error {
-		if slices.Contains(allowed, value) {
-			return nil
-		}
-		return fmt.Errorf("%s is %q; it can be %s", what, value, strings.Join(allowed, ", "))
-	}
-	errs := []error{
-		oneOf("environment", c.Environment, "Staging", "Developer", "Pre-Production", "Production"),
-		oneOf("level", c.Level, "L0", "L1"),
-		oneOf("keys.store", c.Keys.Store, "tpm", "file"),
-	}
-	for _, p := range c.Purposes {
-		errs = append(errs, oneOf("purposes", p, "Registration", "Auth"))
-	}
-	for _, r := range c.Roles {
-		for _, p := range r.Purposes {
-			errs = append(errs, oneOf("roles: purposes", p, "Registration", "Auth"))
-		}
-		if r.Scanner == "" {
-			errs = append(errs, errors.New(`roles: a role without scanner; "*" means all`))
-		}
-		if r.Serial != "" && !serials.MatchString(r.Serial) {
-			errs = append(errs, fmt.Errorf("roles: serial %q is not 12 to 64 letters and digits", r.Serial))
-		}
-		if r.Serial != "" && strings.HasSuffix(r.Scanner, "*") {
-			errs = append(errs, fmt.Errorf("roles: serial %q is that of one scanner, and %s can be several", r.Serial, r.Scanner))
-		}
-	}
-	if len(c.Purposes) == 0 {
-		errs = append(errs, errors.New("purposes is empty: name Registration, Auth or both"))
-	}
-	if slices.Contains(c.Purposes, "Auth") && c.Level != "L1" {
-		errs = append(errs, errors.New("purpose Auth needs level L1: clients for authentication see no other device. "+
-			"L1 is a promise about this machine's trust module; SECURITY.md tells what it takes"))
-	}
-	if c.Level == "L1" && c.Keys.Store == "file" {
-		errs = append(errs, errors.New("level L1 with keys.store file: keys in files are L0; use a TPM"))
-	}
-	if c.Certificates.RotateAfter < time.Hour {
-		errs = append(errs, fmt.Errorf("certificates.rotate-after is %v; an hour is the least", c.Certificates.RotateAfter))
-	}
-	if c.Audit.MaxFile < 4096 || c.Audit.MaxFiles < 2 {
-		errs = append(errs, errors.New("audit: max-file is at least 4096 bytes, max-files at least 2"))
-	}
-	if c.Encryption.File != "" && c.Encryption.Fetch != nil {
-		errs = append(errs, errors.New("encryption has both file and fetch; one of them"))
-	}
-	if a := c.Certificates.ACME; a != nil && len(a.Roots) == 0 {
-		errs = append(errs, errors.New("certificates.acme.roots is empty: name the file of the provider's TLS root"))
-	}
-	if f := c.Encryption.Fetch; f != nil {
-		errs = append(errs,
-			oneOf("encryption.fetch.kind", f.Kind, "keymanager", "masterdata"),
-			oneOf("encryption.fetch.token-kind", f.TokenKind, "oauth2", "authmanager"))
-		if len(f.Thumbprints)+len(f.Issuers) == 0 {
-			errs = append(errs, errors.New("encryption.fetch names neither thumbprints nor issuers: "+
-				"a key manager makes a new certificate, which nobody can decrypt for, when it is asked for one that there is not"))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-var serials = regexp.MustCompile(`^[A-Za-z0-9]{12,64}$`)
 
 // anchor makes relative paths mean files beside the configuration.
 func (c *Config) anchor(folder string) {
