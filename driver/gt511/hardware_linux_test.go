@@ -4,6 +4,7 @@ package gt511_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (b *bridged) see(n int) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the driver finds %v, %v; want %d modules", infos, err, n)
+			return errors.Join(fmt.Errorf("the driver finds %v; want %d modules", infos, n), err)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (b *bench) see(n int) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the driver sees %v, %v; want %d cameras", infos, err, n)
+			return errors.Join(fmt.Errorf("the driver sees %v; want %d cameras", infos, n), err)
 		}
 	}
 }

@@ -129,11 +129,6 @@ func ioctl(fd int, request uintptr, argument unsafe.Pointer) error {
 	}
 }
 
-// text is a string of C.
-func text(b []byte) string {
-	return unix.ByteSliceToString(b)
-}
-
 // capture reports whether pictures come from the node.
 func capture(fd int) (bool, error) {
 	var c capability

@@ -57,7 +57,7 @@ type Outcome struct {
 // Provision gets keys and certificates for devices that have none, from the
 // issuer in the configuration.
 func (s *Station) Provision(ctx context.Context, which Which) ([]Outcome, error) {
-	return s.each(ctx, which, func(issuer attest.Issuer, name, serial string) error {
+	return s.each(which, func(issuer attest.Issuer, name, serial string) error {
 		_, err := s.set.Provision(ctx, provision.Device{Name: name, Serial: serial}, issuer)
 		return err
 	})
@@ -65,7 +65,7 @@ func (s *Station) Provision(ctx context.Context, which Which) ([]Outcome, error)
 
 // Rotate gives devices new keys and certificates.
 func (s *Station) Rotate(ctx context.Context, which Which) ([]Outcome, error) {
-	return s.each(ctx, which, func(issuer attest.Issuer, name, _ string) error {
+	return s.each(which, func(issuer attest.Issuer, name, _ string) error {
 		_, err := s.set.Rotate(ctx, name, issuer)
 		return err
 	})
@@ -76,7 +76,7 @@ var errNoIssuer = errors.New("the configuration names no server that issues cert
 
 // each does something to the keys of the devices meant, the FTM key's first
 // where there is one, and puts what came of it to use.
-func (s *Station) each(ctx context.Context, which Which, do func(issuer attest.Issuer, name, serial string) error) ([]Outcome, error) {
+func (s *Station) each(which Which, do func(issuer attest.Issuer, name, serial string) error) ([]Outcome, error) {
 	subjects, err := s.subjects(which)
 	if err != nil {
 		return nil, err
