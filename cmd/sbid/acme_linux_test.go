@@ -151,14 +151,18 @@ func (k *online) proves(p *acmetest.Provider) {
 		k.t.Fatal(err)
 	}
 	const nonce = "00112233445566778899aabbccddeeff"
+	binary := filepath.Join(dir, "evidence.cbor")
 	k.must("attest --nonce "+nonce, "--out", document)
+	k.must("attest --cbor --nonce "+nonce, "--out", binary)
 	check := func(args ...string) (int, string) {
 		var out, said lockedLog
 		code := run(k.t.Context(), append([]string{"verify"}, args...), &console{out: &out, err: &said})
 		return code, out.String() + said.String()
 	}
-	if code, said := check(document, "--nonce", nonce, "--ak-roots", roots, "--ek", k.ek); code != exitDone {
-		k.t.Errorf("evidence: exit %d\n%s", code, said)
+	for _, file := range []string{document, binary} {
+		if code, said := check(file, "--nonce", nonce, "--ak-roots", roots, "--ek", k.ek); code != exitDone {
+			k.t.Errorf("%s: exit %d\n%s", file, code, said)
+		}
 	}
 	if code, said := check(document, "--nonce", "ff"+nonce[2:], "--ak-roots", roots, "--ek", k.ek); code != exitVerification {
 		k.t.Errorf("evidence of another time: exit %d\n%s", code, said)

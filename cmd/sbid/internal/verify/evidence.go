@@ -6,11 +6,15 @@ import (
 	"sbid/attest/evidence"
 )
 
-// isEvidence tells evidence from answers: a collection of labelled parts, the
-// claims among them.
-func isEvidence(text []byte) bool {
+// isEvidence tells evidence from all else: a collection of labelled parts, the
+// claims among them, in JSON; or in CBOR, of which nothing else here is made.
+func isEvidence(b []byte) bool {
+	const major, maps = 0xE0, 0xA0 // of a first byte: RFC 8949 section 3.1
+	if len(b) > 0 && b[0]&major == maps {
+		return true
+	}
 	var labels map[string]json.RawMessage
-	return json.Unmarshal(text, &labels) == nil && labels["claims"] != nil && labels["ak"] != nil
+	return json.Unmarshal(b, &labels) == nil && labels["claims"] != nil && labels["ak"] != nil
 }
 
 // evidence judges what a machine proves of itself.

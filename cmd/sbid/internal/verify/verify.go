@@ -139,8 +139,8 @@ func Bytes(b []byte, o Options) (Report, error) {
 		return v.recordFile(b), nil
 	case isBIR(text):
 		return v.cbeffDocument(b), nil
-	case isEvidence(text):
-		return v.evidence(text), nil
+	case isEvidence(b):
+		return v.evidence(b), nil
 	case bytes.HasPrefix(text, []byte("{")), bytes.HasPrefix(text, []byte("[")):
 		return v.answer(text)
 	case compactJWS.Match(text):
