@@ -1,6 +1,7 @@
 // Package usbtest is a usb.Bus without hardware: twins of scanners are plugged
 // into it in the process of a test. It keeps to the promises of package usb as
-// the machine's bus does.
+// the machine's bus does. It also has what the tests and benchmarks of readers in
+// a real kernel share.
 package usbtest
 
 import (
