@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -23,20 +24,29 @@ import (
 var ErrNotRunning = errors.New("sbid is not running")
 
 const (
-	socket   = "control"
-	maxBody  = 4 << 20 // bytes: certificates and evidence go through here
-	readTime = 10 * time.Second
-	maxPath  = 100 // bytes: systems cut the path of a socket at 104 to 108
+	socket    = "control"
+	maxBody   = 4 << 20          // bytes: certificates and evidence go through here
+	readTime  = 10 * time.Second // for a request to come in
+	writeTime = 10 * time.Second // for an answer to be taken, however long it took to make
+	endTime   = 2 * time.Second  // for clients to take their answers when the service stops
+	maxPath   = 100              // bytes: systems cut the path of a socket at 104 to 108
 )
 
-// Listen opens the socket in a state folder. The caller holds the folder's lock,
-// so a socket that is there is one that was left behind.
+// Path returns where the socket of the sbid is that runs on a state folder.
+func Path(state string) string { return filepath.Join(state, socket) }
+
+// Listen opens the socket in a state folder, which it closes to other users. The
+// caller holds the folder's lock, so a socket that is there is one that was left
+// behind.
 func Listen(ctx context.Context, state string) (net.Listener, error) {
-	path := filepath.Join(state, socket)
+	path := Path(state)
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("open control socket: the path %s is too long for a socket; choose a shorter state folder", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	if err := shut(state); err != nil { // before the socket has its own mode, the folder keeps others from it
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
 	var config net.ListenConfig
@@ -50,6 +60,24 @@ func Listen(ctx context.Context, state string) (net.Listener, error) {
 		}
 	}
 	return listener, nil
+}
+
+// shut takes the state folder from everybody but its owner.
+func shut(state string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	info, err := os.Stat(state)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().Perm()&0o077 == 0:
+		return nil
+	case !ours(info) || info.Mode()&fs.ModeSticky != 0: // the second is a folder that everybody is meant to use
+		return fmt.Errorf("other users can look into the state folder %s (mode %04o), which is not this user's alone: "+
+			"make it so (chown and chmod 700), or choose another one", state, info.Mode().Perm())
+	}
+	return os.Chmod(state, 0o700) //nolint:gosec // a folder is of no use without x
 }
 
 // A failure is the answer to an operation that failed.
@@ -74,41 +102,65 @@ func Op[Req, Res any](do func(context.Context, Req) (Res, error)) Operation {
 }
 
 // Serve answers operations by name until ctx ends, and returns when all that
-// are under way have ended; their context ends with ctx.
+// are under way have ended; their context ends with ctx. A client that does not
+// finish its request, or does not take its answer, is left after a while.
 func Serve(ctx context.Context, listener net.Listener, operations map[string]Operation) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var working sync.RWMutex // operations read; whoever has the lock alone knows that none is under way
 	mux := http.NewServeMux()
 	for name, do := range operations {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+			// An operation may take as long as it takes: its time is no client's fault.
+			conn := http.NewResponseController(w)
+			_ = conn.SetReadDeadline(time.Time{})
 			var answer any
 			if err == nil {
-				answer, err = do(r.Context(), body)
+				working.RLock()
+				if err = ctx.Err(); err == nil {
+					answer, err = do(r.Context(), body)
+				}
+				working.RUnlock()
 			}
 			status := http.StatusOK
 			if err != nil {
 				status, answer = http.StatusUnprocessableEntity, failure{err.Error()}
 			}
+			_ = conn.SetWriteDeadline(time.Now().Add(writeTime))
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(answer) // a command that was ended needs no answer
 		})
 	}
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: readTime,
+		Handler: mux, ReadTimeout: readTime,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		<-ctx.Done()
-		_ = server.Shutdown(context.WithoutCancel(ctx)) // waits for the handlers, whose context is over
+		end(context.WithoutCancel(ctx), server)
 	}()
 	err := server.Serve(listener)
+	cancel()
+	<-ended
+	working.Lock()
+	defer working.Unlock()
 	if errors.Is(err, http.ErrServerClosed) {
-		<-ended
 		return nil
 	}
 	return fmt.Errorf("serve control socket: %w", err)
+}
+
+// end lets clients take their answers, and leaves those that do not.
+func end(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
+	}
 }
 
 // A Client calls the operations of the sbid that runs on a state folder.
@@ -118,7 +170,7 @@ type Client struct {
 
 // Dial returns a client, or ErrNotRunning.
 func Dial(ctx context.Context, state string) (*Client, error) {
-	path := filepath.Join(state, socket)
+	path := Path(state)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)

@@ -80,6 +80,33 @@ func TestOnlyTheOwnerMayOpenTheSocket(t *testing.T) {
 	}
 }
 
+// Nobody else gets at the socket, not even before it has its mode.
+func TestFolderIsClosedToOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("folders have access lists there")
+	}
+	state := t.TempDir()
+	for mode, wrong := range map[os.FileMode]string{0o755: "", 0o777 | os.ModeSticky: "not this user's alone"} {
+		if err := os.Chmod(state, mode); err != nil {
+			t.Fatal(err)
+		}
+		listener, err := Listen(t.Context(), state)
+		if wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), wrong) {
+				t.Errorf("%v: error %v", mode, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener.Close()
+		if info, err := os.Stat(state); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%v: mode is now %v, %v", mode, info.Mode(), err)
+		}
+	}
+}
+
 // A service that was killed leaves its socket; the next one takes its place.
 func TestSocketLeftBehind(t *testing.T) {
 	state := t.TempDir()
