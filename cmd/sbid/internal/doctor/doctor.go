@@ -27,10 +27,10 @@ const (
 
 // A Finding is one thing the doctor looked at.
 type Finding struct {
-	Severity Severity
-	Subject  string // what it is about: keys, scanner, port ...
-	Text     string
-	Advice   string // what to do; empty if nothing
+	Severity Severity `json:"severity"`
+	Subject  string   `json:"subject"` // what it is about: keys, scanner, port ...
+	Text     string   `json:"text"`
+	Advice   string   `json:"advice,omitempty"` // what to do; empty if nothing
 }
 
 // Worst returns the highest severity among findings.
@@ -63,10 +63,16 @@ func Print(w io.Writer, findings []Finding) error {
 func Examine(s station.Status, now time.Time) []Finding {
 	findings := []Finding{service(s), keys(s)}
 	if s.FTM != nil {
-		findings = append(findings, certificate("ftm key", "the trust module's key", *s.FTM, now))
+		findings = append(findings, certificate("ftm key", "the trust module's key", *s.FTM, now)...)
+	}
+	if !s.Roots {
+		findings = append(findings, Finding{
+			Warning, "roots", "no roots are configured: a certificate of any issuer is accepted",
+			"name the files of the provider's roots in the configuration: certificates: {device-roots: [FILE]}",
+		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Drivers)) {
-		findings = append(findings, Finding{Warning, "driver", name + ": " + s.Drivers[name].Text, ""})
+		findings = append(findings, Finding{Warning, "driver", name + ": " + s.Drivers[name].Text, driverAdvice(s.Drivers[name])})
 	}
 	if len(s.Scanners) == 0 {
 		findings = append(findings, Finding{
@@ -78,7 +84,7 @@ func Examine(s station.Status, now time.Time) []Finding {
 		findings = append(findings, examineScanner(scanner, now)...)
 	}
 	if s.Auth != nil {
-		findings = append(findings, encryption(*s.Auth, now))
+		findings = append(findings, encryption(*s.Auth, now)...)
 	}
 	if s.Audit.Text != "" {
 		findings = append(findings, Finding{Warning, "audit", s.Audit.Text, "export and verify the log: sbid audit verify"})
@@ -111,7 +117,10 @@ func service(s station.Status) Finding {
 func keys(s station.Status) Finding {
 	switch {
 	case s.Keys.Trouble.Text != "":
-		return Finding{Fault, "keys", s.Keys.Trouble.Text, ""}
+		return Finding{
+			Fault, "keys", s.Keys.Trouble.Text,
+			"switch the TPM on in the firmware setup, and let sbid's user open its device (on Linux by the group tss); sbid goes on by itself as soon as it can",
+		}
 	case s.Keys.Store == "file":
 		return Finding{
 			Warning, "keys", "keys are in files in " + s.Keys.Where + ": for development only, whoever copies them can sign as this machine",
@@ -119,6 +128,15 @@ func keys(s station.Status) Finding {
 		}
 	}
 	return Finding{OK, "keys", "keys are in the TPM: " + s.Keys.Where, ""}
+}
+
+// driverAdvice is for a driver that cannot work at all.
+func driverAdvice(t station.Trouble) string {
+	if t.Kind == "permission" {
+		return advice[t.Kind]
+	}
+	return "install what it lacks: libusb-1.0-0 and the program sbid-usb beside sbid for USB scanners, the kernel's module for cameras; " +
+		"a USB scanner that is not used: scanners: {usb: {disabled: true}}"
 }
 
 // advice for a kind of trouble with a scanner.
@@ -144,15 +162,17 @@ func examineScanner(s station.ScannerStatus, now time.Time) []Finding {
 	}
 	for _, d := range s.Devices {
 		what := fmt.Sprintf("%s %s, %s", d.Purpose, d.SubType, d.Serial)
-		findings = append(findings, certificate("device", what, d.Certificate, now))
+		findings = append(findings, certificate("device", what, d.Certificate, now)...)
 	}
 	return findings
 }
 
-const soon = 30 * 24 * time.Hour // before its end a certificate is worth a warning
+// A certificate is worth a warning in the last third of its life, and in its last
+// month if it lives longer than three.
+const month = 30 * 24 * time.Hour
 
 // certificate judges the certificate of a key.
-func certificate(subject, what string, c station.CertificateStatus, now time.Time) Finding {
+func certificate(subject, what string, c station.CertificateStatus, now time.Time) []Finding {
 	if c.Trouble.Text != "" {
 		advice := map[string]string{
 			"not provisioned": "get it a key and a certificate: sbid provision",
@@ -160,28 +180,51 @@ func certificate(subject, what string, c station.CertificateStatus, now time.Tim
 			"expired":         "check the network and the clock, then: sbid rotate; or renew by file: sbid provision --requests FOLDER",
 			"not yet valid":   "set the clock",
 		}[c.Trouble.Kind]
-		return Finding{Fault, subject, what + ": " + c.Trouble.Text, advice}
+		return []Finding{{Fault, subject, what + ": " + c.Trouble.Text, advice}}
 	}
 	text := fmt.Sprintf("%s: certified by %s until %s", what, cmp.Or(c.Issuer, "an unnamed authority"), c.Expires.Format(time.DateOnly))
+	var findings []Finding
 	if c.Imported {
-		return Finding{Warning, subject, text + "; its key came from outside and exists elsewhere, too", "replace it by one made here: sbid rotate"}
+		findings = append(findings, Finding{Warning, subject, text + "; its key came from outside and exists elsewhere, too", "replace it by one made here: sbid rotate"})
 	}
-	if left := c.Expires.Sub(now); left < soon {
-		return Finding{
-			Warning, subject, fmt.Sprintf("%s, %d days from now", text, int(left.Hours()/24)),
-			"it is renewed by itself when the server can be reached; by file: sbid provision --requests FOLDER",
+	if left := c.Expires.Sub(now); left < min(month, c.Expires.Sub(c.Issued)/3) {
+		advice := "renew it by file: sbid provision --requests FOLDER"
+		if c.Renews {
+			advice = "it is renewed by itself when the server can be reached; if it is not, check the network, then: sbid rotate"
 		}
+		findings = append(findings, Finding{Warning, subject, fmt.Sprintf("%s, %s from now", text, span(left)), advice})
 	}
-	return Finding{OK, subject, text, ""}
+	if findings == nil {
+		findings = []Finding{{OK, subject, text, ""}}
+	}
+	return findings
 }
 
-func encryption(c station.CertificateStatus, now time.Time) Finding {
+// span says how long something lasts, in the unit that tells most.
+func span(d time.Duration) string {
+	if d < 48*time.Hour {
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+func encryption(c station.CertificateStatus, now time.Time) []Finding {
 	if c.Trouble.Text != "" {
-		return Finding{Fault, "mosip", c.Trouble.Text, ""}
+		return []Finding{{
+			Fault, "mosip", c.Trouble.Text,
+			"no capture for authentication works: get MOSIP's certificate from the file or the server that the configuration names (encryption), " +
+				"and check the network, the client's secret and the thumbprints or issuers",
+		}}
 	}
-	f := certificate("mosip", "auth captures are encrypted to "+c.Thumbprint[:min(16, len(c.Thumbprint))], c, now)
-	if f.Severity == Warning {
-		f.Advice = "it is fetched again by itself; from a file: replace the file"
+	findings := certificate("mosip", "auth captures are encrypted to "+c.Thumbprint[:min(16, len(c.Thumbprint))], c, now)
+	for i, f := range findings {
+		switch {
+		case f.Severity != Warning:
+		case c.Renews:
+			findings[i].Advice = "it is fetched again by itself; if it is not, MOSIP has to renew its key"
+		default:
+			findings[i].Advice = "replace the file by MOSIP's new certificate"
+		}
 	}
-	return f
+	return findings
 }

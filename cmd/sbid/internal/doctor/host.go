@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"sbid/cmd/sbid/internal/control"
 )
 
 // Host looks at the machine around the service: clock, disk, state folder and
@@ -20,6 +22,7 @@ import (
 func Host(ctx context.Context, state string, first, last int, own []int, now time.Time) []Finding {
 	findings := []Finding{clock(now)}
 	findings = append(findings, folder(state)...)
+	findings = append(findings, belongs(state, len(own) > 0)...)
 	return append(findings, ports(ctx, first, last, own)...)
 }
 
@@ -83,6 +86,24 @@ func folder(state string) []Finding {
 		})
 	}
 	return findings
+}
+
+// belongs warns of a state folder whose owner is not the user who works in it:
+// files that one of them makes cannot be read by the other.
+func belongs(state string, running bool) []Finding {
+	of, known := owner(state)
+	user := os.Geteuid()
+	if running { // the socket belongs to whom the service runs as
+		uid, found := owner(control.Path(state))
+		user, known = uid, known && found
+	}
+	if !known || of == user {
+		return nil
+	}
+	return []Finding{{
+		Warning, "state", fmt.Sprintf("%s belongs to user %d, and user %d works in it", state, of, user),
+		fmt.Sprintf("run sbid as user %d, or give the folder away: chown -R %d %s", of, user, state),
+	}}
 }
 
 // ports says who holds those that come before the service's own: clients may

@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +30,15 @@ func freeSpace(path string) (bytes uint64, known bool) {
 		return 0, false
 	}
 	return s.Bavail * uint64(s.Bsize), true
+}
+
+// owner returns the number of the user whom a file belongs to.
+func owner(path string) (uid int, known bool) {
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		return 0, false
+	}
+	return int(s.Uid), true
 }
 
 // listener names the process that listens on a port of 127.0.0.1 or of all
@@ -57,8 +68,19 @@ func listener(port int) string {
 
 // socketOf returns what /proc/PID/fd calls the listening socket of a port.
 func socketOf(port int) string {
+	return cmp.Or(socketIn("/proc/net/tcp", port), socketIn("/proc/net/tcp6", port))
+}
+
+// reached are the addresses, as this machine's byte order has them, on which a
+// listener takes 127.0.0.1 from others: itself, any, and both as IPv6 has them.
+var reached = []string{
+	"0100007F", "00000000",
+	"0000000000000000FFFF00000100007F", "00000000000000000000000000000000",
+}
+
+func socketIn(table string, port int) string {
 	const listening = "0A"
-	f, err := os.Open("/proc/net/tcp")
+	f, err := os.Open(table)
 	if err != nil {
 		return ""
 	}
@@ -73,7 +95,7 @@ func socketOf(port int) string {
 		if n, err := strconv.ParseUint(number, 16, 16); err != nil || int(n) != port {
 			continue
 		}
-		if address == "0100007F" || address == "00000000" { // 127.0.0.1 and any, as this machine's byte order has them
+		if slices.Contains(reached, address) {
 			return "socket:[" + fields[9] + "]"
 		}
 	}

@@ -8,4 +8,6 @@ func clockSynchronised() (synchronised, known bool) { return false, false }
 
 func freeSpace(string) (bytes uint64, known bool) { return 0, false }
 
+func owner(string) (uid int, known bool) { return 0, false }
+
 func listener(int) string { return "" }
