@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
+	"sbid/cmd/sbid/internal/config"
 	"sbid/sbi/client"
 )
 
@@ -31,6 +33,11 @@ func (f *failure) Unwrap() error { return f.err }
 
 func usageError(err error) error {
 	return &failure{exitUsage, err, "See sbid --help."}
+}
+
+// misconfigured is for a configuration that cannot be used.
+func misconfigured(file string, err error) error {
+	return &failure{exitUsage, err, "Mend the configuration: " + cmp.Or(file, config.Path())}
 }
 
 func usagef(format string, args ...any) error { return usageError(fmt.Errorf(format, args...)) }
@@ -66,7 +73,7 @@ const hintNoService = "Start the service, or look for others with: sbid devices"
 func hintFor(code int) string {
 	switch code {
 	case 100:
-		return "Register the scanner with its management server."
+		return "Get the scanner a key and a certificate: sbid provision"
 	case 101:
 		return "Place the hand, the eyes or the face before the time is over."
 	case 102:

@@ -19,7 +19,7 @@ type configured struct {
 func (c configured) load() (config.Config, error) {
 	loaded, err := config.Load(c.Config)
 	if err != nil {
-		return loaded, usageError(err)
+		return loaded, misconfigured(c.Config, err)
 	}
 	return loaded, nil
 }
@@ -49,11 +49,11 @@ func onStation[Req, Res any](
 func openStation(ctx context.Context, c config.Config, log *slog.Logger) (*station.Station, error) {
 	registry, err := drivers(c)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, &failure{exitUsage, err, "Mend the scanners in the configuration."}
 	}
 	s, err := station.Open(ctx, c, registry, log)
 	if errors.Is(err, station.ErrInUse) {
-		return nil, &failure{exitFailed, err, "Another sbid is at work there. Wait until it is done, or see who it is: sbid doctor"}
+		return nil, &failure{exitFailed, err, "Another sbid is at work there. Wait until it is done, or stop it."}
 	}
 	return s, err
 }
