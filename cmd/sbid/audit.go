@@ -42,9 +42,11 @@ func (cmd *auditVerifyCmd) Run(ctx context.Context, c *console) error {
 		}
 		path = filepath.Join(settings.State, "audit")
 		if cmd.Keys == "" {
-			if options.Keys, err = ownKeys(ctx, settings); err != nil {
-				c.progress("The keys that sign checkpoints are not to be had: %v", err)
+			keys, count, err := ownKeys(ctx, settings)
+			if err != nil {
+				fmt.Fprintln(c.err, "The keys that sign checkpoints are not to be had:", err)
 			}
+			options.Keys, options.Count = keys, max(options.Count, count)
 		}
 	}
 	if cmd.Keys != "" {
@@ -60,6 +62,9 @@ func (cmd *auditVerifyCmd) Run(ctx context.Context, c *console) error {
 	if broken != nil && !errors.Is(broken, audit.ErrBroken) {
 		return broken
 	}
+	if report.Signed && len(options.Keys) == 0 {
+		fmt.Fprintln(c.err, "Signatures were checked with the certificates in the export itself; name those that you trust with --keys.")
+	}
 	doc := auditJudged{
 		Files: report.Files, Records: report.Records, Checkpoints: report.Checkpoints, From: report.From, To: report.To,
 		Tail: report.Tail, Signed: report.Signed, RollbackProof: report.RollbackProof,
@@ -71,20 +76,32 @@ func (cmd *auditVerifyCmd) Run(ctx context.Context, c *console) error {
 	if broken != nil {
 		return &failure{exitVerification, broken, "Keep a copy of the log as it is, and report it."}
 	}
+	if !report.Signed {
+		return &failure{exitVerification, errUnsigned, hintUnsigned}
+	}
 	return nil
 }
 
-// ownKeys asks this machine which keys sign its checkpoints.
-func ownKeys(ctx context.Context, settings config.Config) (keys []crypto.PublicKey, err error) {
+var errUnsigned = errors.New("who wrote the audit log was not checked")
+
+const hintUnsigned = "Name the certificates of the keys that sign its checkpoints: sbid audit verify --keys FILE; " +
+	"a log without checkpoints gets its first when the service runs."
+
+// ownKeys asks this machine which keys sign its checkpoints, and where the TPM's
+// counter stands, 0 without one.
+func ownKeys(ctx context.Context, settings config.Config) (keys []crypto.PublicKey, count uint64, err error) {
 	vouched, err := onStation(ctx, settings, station.OpVouch, struct{}{}, (*station.Station).Vouch)
-	for _, der := range vouched {
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, der := range vouched.Keys {
 		key, err := x509.ParsePKIXPublicKey(der)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		keys = append(keys, key)
 	}
-	return keys, err
+	return keys, vouched.Count, nil
 }
 
 // auditJudged is the document of audit verify.
@@ -116,8 +133,10 @@ func (doc auditJudged) print(w io.Writer) {
 		fmt.Fprintf(w, "%d checkpoints, by a counter in the TPM that never goes back\n", doc.Checkpoints)
 	case doc.Signed:
 		fmt.Fprintf(w, "%d checkpoints, by a signature: whoever has its key could write the log anew\n", doc.Checkpoints)
+	case doc.Checkpoints > 0:
+		fmt.Fprintf(w, "%d checkpoints, whose signatures were not checked\n", doc.Checkpoints)
 	default:
-		fmt.Fprintf(w, "%d checkpoints, whose signatures were not checked: name the certificates with --keys\n", doc.Checkpoints)
+		fmt.Fprintln(w, "no checkpoints")
 	}
 	fmt.Fprintf(w, "%d records at the end have no checkpoint yet\n", doc.Tail)
 	for _, gap := range doc.Gaps {
@@ -126,8 +145,12 @@ func (doc auditJudged) print(w io.Writer) {
 	for _, problem := range doc.Problems {
 		fmt.Fprintf(w, "BROKEN: %s\n", problem)
 	}
-	if len(doc.Problems) == 0 {
+	switch {
+	case len(doc.Problems) > 0:
+	case doc.Signed:
 		fmt.Fprintln(w, "Nothing was changed, removed or added.")
+	default:
+		fmt.Fprintln(w, "The log is consistent in itself; who wrote it was not checked.")
 	}
 }
 

@@ -56,11 +56,32 @@ func TestAuditLogIsTouched(t *testing.T) {
 	s.await("Registration", "Not Registered")
 }
 
+// A log whose signatures nobody can check is not called good.
+func TestAuditLogOfAnUnknownKey(t *testing.T) {
+	k := newKiosk(t)
+	k.start("Registration").stop()
+	if said := k.must("audit verify"); !strings.Contains(said, "Nothing was changed") {
+		t.Error(said)
+	}
+	code, said, stderr := k.do("audit verify", filepath.Join(k.state, "audit"))
+	if code != exitVerification || strings.Contains(said, "Nothing was changed") || !strings.Contains(said, "consistent in itself") || !strings.Contains(stderr, "--keys") {
+		t.Errorf("without keys: exit %d\n%s%s", code, said, stderr)
+	}
+	if err := os.RemoveAll(filepath.Join(k.state, "audit")); err != nil {
+		t.Fatal(err)
+	}
+	k.must("provision --requests", filepath.Join(t.TempDir(), "requests")) // begins another log, without checkpoints
+	code, said, stderr = k.do("audit verify")
+	if code != exitVerification || !strings.Contains(said, "the end of the log is missing") {
+		t.Errorf("a log that took the place of the first: exit %d\n%s%s", code, said, stderr)
+	}
+}
+
 // A configuration that cannot be meant starts nothing.
 func TestWrongConfiguration(t *testing.T) {
 	k := newKioskOf(t, "level: L3")
 	for _, command := range []string{"run", "provision", "rotate", "audit verify"} {
-		if code, _, stderr := k.do(command); code != exitUsage || !strings.Contains(stderr, `level is "L3"`) {
+		if code, _, stderr := k.do(command); code != exitUsage || !strings.Contains(stderr, `level is "L3"`) || !strings.Contains(stderr, "Mend the configuration: "+k.config) {
 			t.Errorf("%s: exit %d: %s", command, code, stderr)
 		}
 	}

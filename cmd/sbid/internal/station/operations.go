@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sbid/attest"
+	"sbid/attest/audit"
 	"sbid/attest/evidence"
 	"sbid/attest/provision"
 	"sbid/cmd/internal/version"
@@ -300,25 +301,34 @@ func (s *Station) Attest(ctx context.Context, c Challenge) (Evidence, error) {
 	return Evidence{document}, err
 }
 
-// Vouch returns the public keys, as SubjectPublicKeyInfo, that sign the
-// checkpoints of this machine's audit log.
-func (s *Station) Vouch(ctx context.Context, _ struct{}) ([][]byte, error) {
+// Voucher is what the audit log of this machine is checked against.
+type Voucher struct {
+	Keys  [][]byte // public, as SubjectPublicKeyInfo: those that sign checkpoints
+	Count uint64   // where the TPM's counter stands; 0 without a TPM
+}
+
+// Vouch returns what the audit log of this machine is checked against.
+func (s *Station) Vouch(ctx context.Context, _ struct{}) (v Voucher, err error) {
 	var public crypto.PublicKey
 	if s.chip == nil {
 		signer, err := s.keys.Signer(ctx, auditKey)
 		if err != nil {
-			return nil, err
+			return v, err
 		}
 		public = signer.Public()
 	} else {
 		ak, err := s.chip.AttestationKey(ctx)
 		if err != nil {
-			return nil, err
+			return v, err
 		}
 		if public, err = ak.Key(); err != nil {
-			return nil, err
+			return v, err
+		}
+		if v.Count, err = audit.Count(ctx, s.chip); err != nil {
+			return v, err
 		}
 	}
 	der, err := x509.MarshalPKIXPublicKey(public)
-	return [][]byte{der}, err
+	v.Keys = [][]byte{der}
+	return v, err
 }
