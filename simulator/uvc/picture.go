@@ -65,13 +65,14 @@ func yuyv(frame *image.RGBA) []byte {
 		y0, cb0, cr0 := color.RGBToYCbCr(p[0], p[1], p[2])
 		y1, cb1, cr1 := color.RGBToYCbCr(p[4], p[5], p[6])
 		out = append(out,
-			narrow(int(y0), 219, 16), narrow((int(cb0)+int(cb1)+1)/2, 224, 16),
-			narrow(int(y1), 219, 16), narrow((int(cr0)+int(cr1)+1)/2, 224, 16))
+			narrow(int(y0), 219), narrow((int(cb0)+int(cb1)+1)/2, 224),
+			narrow(int(y1), 219), narrow((int(cr0)+int(cr1)+1)/2, 224))
 	}
 	return out
 }
 
-func narrow(v, span, low int) byte { return byte(low + (v*span+127)/255) }
+// narrow brings 0 to 255 into the range of studio video, which begins at 16.
+func narrow(v, span int) byte { return byte(16 + (v*span+127)/255) }
 
 // spoil does to a picture what the camera's fault has it do.
 func (m Mode) spoil(picture []byte, fault string, number int, noise *rand.Rand) []byte {

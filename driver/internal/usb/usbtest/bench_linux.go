@@ -88,7 +88,7 @@ func Touch(b *testing.B, d driver.Driver, twin drivertest.Twin, stage string, pi
 		twin.Show(picture)
 		err := <-first
 		b.StopTimer()
-		<-first
+		<-first //nolint:errcheck // closed by now
 		if err != nil {
 			b.Fatal(err)
 		}
