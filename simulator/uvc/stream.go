@@ -143,6 +143,5 @@ func (t *Twin) expose(fault string) {
 		t.rest = t.encoded(t.scene)
 	}
 	t.rest = t.mode.spoil(t.rest, fault, t.number, t.noise)
-	t.taken++
 	t.fresh = true
 }

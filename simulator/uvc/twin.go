@@ -42,7 +42,6 @@ type Twin struct {
 	id     byte   // of the picture: 0 or 1
 	number int    // of pictures
 	due    time.Time
-	taken  int
 	noise  *rand.Rand
 }
 
@@ -207,13 +206,6 @@ func (t *Twin) Misbehave(fault string) { t.hand.Misbehave(fault) }
 
 // Requests counts what the host asked on endpoint 0.
 func (t *Twin) Requests() int { return t.hand.Requests() }
-
-// Taken counts the pictures that the camera took.
-func (t *Twin) Taken() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.taken
-}
 
 // Lit reports whether the emitter is on.
 func (t *Twin) Lit() bool {
