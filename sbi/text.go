@@ -26,7 +26,7 @@ var texts = map[Code]struct{ english, french string }{
 	NoDomainKey:          {"The MOSIP certificate is missing.", "Le certificat MOSIP manque."},
 	CountNotSupported:    {"Requested number of biometric (Finger/IRIS) not supported", "Requested number of biometric (Finger/IRIS) not supported"},
 	NotReady:             {"The scanner is not ready.", "Le lecteur n'est pas prêt."},
-	Busy:                 {"The scanner is busy with another capture.", "Le lecteur est pris par une autre capture."},
+	Busy:                 {"The scanner is in use by another capture or program.", "Le lecteur est pris par une autre capture ou un autre programme."},
 	InvalidTransactionID: {"Invalid Transaction ID", "Le numéro de transaction n'est pas valable."},
 	NoDevice:             {"No scanner is connected.", "Aucun lecteur n'est branché."},
 	InvalidRequest:       {"The program sent a request that is not valid.", "Le logiciel a envoyé une demande non valable."},

@@ -95,7 +95,7 @@ func hintFor(code int) string {
 	case 110:
 		return "Wait a moment. If it stays so, unplug the scanner and plug it in again."
 	case 111:
-		return "Wait until the other capture is over."
+		return "Wait until the other capture is over. If there is none, sbid doctor names the program that has the scanner."
 	case 112:
 		return "Use 4 to 50 letters, digits and hyphens with --transaction."
 	case 202:

@@ -218,7 +218,7 @@ func (s *Service) members(d device) object {
 func (s *Service) status() object {
 	switch {
 	case s.has(Busy):
-		return sbiError("111", "The scanner is busy with another capture.")
+		return sbiError("111", "The scanner is in use by another capture or program.")
 	case s.has(Unregistered):
 		return sbiError("100", "This scanner is not registered yet.")
 	}
@@ -297,7 +297,7 @@ func (s *Service) capture(w http.ResponseWriter, body []byte, forAuth, cbeff boo
 	case i < 0:
 		s.fail(w, "106", "That scanner is not on this machine.")
 	case s.has(Busy):
-		s.fail(w, "111", "The scanner is busy with another capture.")
+		s.fail(w, "111", "The scanner is in use by another capture or program.")
 	case s.has(Unregistered):
 		s.fail(w, "100", "This scanner is not registered yet.")
 	case s.has(Nothing):
