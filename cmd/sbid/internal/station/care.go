@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	careTime = time.Minute // between two looks at what is due
 	// retireTime is longer than any capture: then nobody uses an old key any more.
 	retireTime = 15 * time.Minute
 	// firstRetry is for a machine that is not registered yet, and may only have

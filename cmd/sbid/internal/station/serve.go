@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"sync"
-	"time"
 
 	"sbid/attest/audit"
 	"sbid/capture/inventory"
@@ -136,5 +135,3 @@ func poke(ch chan<- struct{}) {
 	default:
 	}
 }
-
-const careTime = time.Minute // between two looks at what is due
