@@ -32,6 +32,12 @@ func TestFromScannerToSignedRecord(t *testing.T) {
 	k.must("provision --requests", requests)
 	k.must("provision --import", p.certify(requests, nil))
 	device = s.await("Registration", "Ready")
+	if said := k.must("provision"); !strings.Contains(said, "unchanged") {
+		t.Errorf("provisioning what is provisioned: %s", said)
+	}
+	if code, said, _ := k.do("rotate"); code != exitFailed || !strings.Contains(said, "by file") {
+		t.Errorf("a rotation without a server: exit %d\n%s", code, said)
+	}
 	answer, err := s.rcapture(device)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.log)

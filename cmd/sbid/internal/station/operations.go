@@ -58,7 +58,7 @@ type Outcome struct {
 // Provision gets keys and certificates for devices that have none, from the
 // issuer in the configuration.
 func (s *Station) Provision(ctx context.Context, which Which) ([]Outcome, error) {
-	return s.each(which, func(issuer attest.Issuer, name, serial string) error {
+	return s.each(which, false, func(issuer attest.Issuer, name, serial string) error {
 		_, err := s.set.Provision(ctx, provision.Device{Name: name, Serial: serial}, issuer)
 		return err
 	})
@@ -66,7 +66,7 @@ func (s *Station) Provision(ctx context.Context, which Which) ([]Outcome, error)
 
 // Rotate gives devices new keys and certificates.
 func (s *Station) Rotate(ctx context.Context, which Which) ([]Outcome, error) {
-	return s.each(which, func(issuer attest.Issuer, name, _ string) error {
+	return s.each(which, true, func(issuer attest.Issuer, name, _ string) error {
 		_, err := s.set.Rotate(ctx, name, issuer)
 		return err
 	})
@@ -76,8 +76,10 @@ var errNoIssuer = errors.New("the configuration names no server that issues cert
 	"without one they go by file: sbid provision --requests FOLDER, then sbid provision --import FILE")
 
 // each does something to the keys of the devices meant, the FTM key's first
-// where there is one, and puts what came of it to use.
-func (s *Station) each(which Which, do func(issuer attest.Issuer, name, serial string) error) ([]Outcome, error) {
+// where there is one, and puts what came of it to use. Without an issuer those
+// that are well stay as they are, unless they are to be renewed; a person brings
+// the FTM key's certificate.
+func (s *Station) each(which Which, renew bool, do func(issuer attest.Issuer, name, serial string) error) ([]Outcome, error) {
 	subjects, err := s.subjects(which)
 	if err != nil {
 		return nil, err
@@ -90,9 +92,7 @@ func (s *Station) each(which Which, do func(issuer attest.Issuer, name, serial s
 		case err != nil:
 		case issuer != nil:
 			err = do(issuer, subject.Name, subject.Serial)
-		case before.Err != nil: // one that is well needs no issuer, and a person brings the FTM key's certificate
-			err = errNoIssuer
-		case subject.Name != provision.FTM:
+		case before.Err != nil, renew && subject.Name != provision.FTM:
 			err = errNoIssuer
 		}
 		after := s.set.Status(subject.Name)
