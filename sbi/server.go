@@ -26,6 +26,7 @@ const (
 	toolkitPort = 4510 // the last that MOSIP's compliance toolkit looks at, from 4501 on
 
 	maxBody   = 64 << 10         // bytes of a request; the largest real one has about 1 KB
+	maxDrain  = 256 << 10        // bytes of a request that is refused
 	maxHeader = 16 << 10         // bytes
 	readTime  = 5 * time.Second  // for a request, head and body
 	writeTime = 10 * time.Second // for an answer, or one frame of a stream
@@ -199,6 +200,7 @@ func (s *Server) verb(f func(*call)) http.Handler {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			s.log.Warn("request not read", "verb", r.Method, "err", err)
+			drain(r)
 			s.reply(w, http.StatusOK, errorBody(r.Method, r.Header.Get("Accept-Language"), InvalidRequest))
 			return
 		}
@@ -264,7 +266,14 @@ func (s *Server) send(w http.ResponseWriter, status int, contentType string, bod
 
 func (s *Server) forbid(w http.ResponseWriter, r *http.Request, why, key, value string) {
 	s.log.Warn("refused a stranger", "why", why, "verb", brief(r.Method), key, brief(value))
+	drain(r)
 	s.reply(w, http.StatusForbidden, errorBody(r.Method, "", InvalidRequest))
+}
+
+// drain takes in what is left of a body that nobody wants, within bounds of size
+// and time: a client that is still sending would be reset, and not see its answer.
+func drain(r *http.Request) {
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // it may end before, or the client be gone
 }
 
 // brief is what the log says of a text that a stranger chose.
