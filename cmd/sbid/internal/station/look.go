@@ -67,7 +67,7 @@ func (s *Station) Status(ctx context.Context, _ struct{}) (Status, error) {
 	}
 	for _, e := range seen.Scanners {
 		scanner := ScannerStatus{
-			ID: e.ID, Make: e.Info.Make, Model: e.Info.Model, Serial: e.Info.Serial, Path: e.Info.Path,
+			ID: e.ID, Make: e.Info.Make, Model: e.Info.Model,
 			State: e.State.String(), Trouble: troubleOf(e.Trouble),
 		}
 		if e.State == capture.Idle || e.State == capture.InUse {

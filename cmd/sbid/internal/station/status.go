@@ -37,8 +37,6 @@ type ScannerStatus struct {
 	ID      string // driver:serial number, or driver@where it is plugged in
 	Make    string
 	Model   string
-	Serial  string // the maker's
-	Path    string // where it is plugged in
 	State   string // absent, idle, in use or faulted
 	Trouble Trouble
 	Devices []DeviceStatus
